@@ -1,0 +1,3 @@
+"""A battery management daemon for Linux boards."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,132 @@
+"""Relations between fields: orders, chemistry envelopes, hardware limits outside the daemon's, pins used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from bms_daemon.config.chemistry import ENVELOPES
+from bms_daemon.config.schema import Line, Section, Settings
+
+Found = tuple[str, str, str]  # key, value, what would be right
+
+CELL_LADDER = ("valid_min_v", "recharge_min_v", "critical_min_v", "min_v", "max_v", "critical_max_v", "valid_max_v")
+TEMPERATURE_LADDERS = (
+    ("valid_min_degc", "charge_min_degc", "charge_max_degc", "critical_max_degc", "valid_max_degc"),
+    ("valid_min_degc", "discharge_min_degc", "discharge_max_degc", "critical_max_degc", "valid_max_degc"),
+)
+CEILINGS = (("afe.scan_period_s", 0.3, "over-current within 0.5 s"), ("afe.temp_period_s", 2.0, "temperature within 6 s"))
+
+
+def cross_checks(settings: Settings) -> list[Found]:
+    """Everything that single fields cannot say. Empty when all is well."""
+    return [
+        *_rising(settings.cell, "cell", CELL_LADDER),
+        *(found for ladder in TEMPERATURE_LADDERS for found in _rising(settings.temperature, "temperature", ladder)),
+        *_envelope(settings),
+        *_hardware_limits(settings),
+        *_pins(settings),
+        *_power_path(settings),
+        *_timing(settings),
+        *_simulated(settings),
+    ]
+
+
+def _rising(section: Section, name: str, ladder: tuple[str, ...]) -> Iterator[Found]:
+    for lower, upper in pairwise(ladder):
+        low, high = getattr(section, lower), getattr(section, upper)
+        if low >= high:
+            yield f"{name}.{lower}", str(low), f"must be below {name}.{upper} = {high}"
+
+
+def _envelope(settings: Settings) -> Iterator[Found]:
+    envelope = ENVELOPES[settings.pack.chemistry]
+    for key, (low, high) in envelope.items():
+        section, field = key.split(".")
+        value = getattr(getattr(settings, section), field)
+        if not low <= value <= high:
+            yield key, str(value), f"is outside of what {settings.pack.chemistry} cells bear: {low} to {high}"
+
+
+def _hardware_limits(settings: Settings) -> Iterator[Found]:
+    """The chip stands behind the daemon: its limits, as it rounds them, lie outside the daemon's own."""
+    hardware = getattr(settings.afe.settings, "hardware_limits", dict)()
+    cell, current = settings.cell, settings.current
+    outside = (
+        ("over_voltage_v", cell.critical_max_v, 1.0),
+        ("under_voltage_v", cell.critical_min_v, -1.0),
+        ("over_current_charge_a", current.over_ratio * current.charge_max_a, 1.0),
+        ("over_current_discharge_a", current.over_ratio * current.discharge_max_a, 1.0),
+    )
+    for key, own, side in outside:
+        if key in hardware and side * (hardware[key] - own) < 0.0:
+            where = "above" if side > 0 else "below"
+            text = f"the chip rounds it to {hardware[key]:.4g}; it must not lie {_opposite(where)} the daemon's own {own:.4g}"
+            yield f"afe.settings.{key}", str(getattr(settings.afe.settings, key, "")), text
+
+
+def _opposite(where: str) -> str:
+    return "below" if where == "above" else "above"
+
+
+def _pins(settings: Settings) -> Iterator[Found]:
+    used: dict[str | int, str] = {}
+    for role in type(settings.gpio).model_fields:
+        line = getattr(settings.gpio, role)
+        if not isinstance(line, Line):
+            continue
+        if line.line in used:
+            yield f"gpio.{role}.line", repr(line.line), f"is used by gpio.{used[line.line]} already"
+        used.setdefault(line.line, role)
+
+
+def _power_path(settings: Settings) -> Iterator[Found]:
+    gpio, contactor = settings.gpio, settings.contactor
+    if contactor.topology == "main_precharge" and gpio.precharge is None:
+        yield "gpio.precharge", "", "is required by contactor.topology = 'main_precharge'"
+    if contactor.topology == "main" and gpio.precharge is not None:
+        yield "gpio.precharge", repr(gpio.precharge.line), "has no place in contactor.topology = 'main'"
+    if contactor.aux_feedback and gpio.main_aux is None:
+        yield "gpio.main_aux", "", "is required by contactor.aux_feedback"
+    if contactor.precharge_min_s >= contactor.precharge_s:
+        yield "contactor.precharge_min_s", str(contactor.precharge_min_s), "must be below contactor.precharge_s"
+
+
+def _timing(settings: Settings) -> Iterator[Found]:
+    timing, afe = settings.timing, settings.afe
+    if timing.tick_s * 3 > timing.dead_man_s:
+        yield "timing.dead_man_s", str(timing.dead_man_s), f"must be at least three ticks of {timing.tick_s} s"
+    for key, ceiling_s, why in CEILINGS:
+        value = getattr(afe, key.split(".")[1])
+        if value > ceiling_s:
+            yield key, str(value), f"must be at most {ceiling_s} s: {why} holds for any configuration"
+    if afe.transfer_timeout_s > afe.scan_period_s:
+        yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
+
+
+def _simulated(settings: Settings) -> Iterator[Found]:
+    """Simulated and real parts are not mixed: either all of them say sim, or none."""
+    devices = {"afe.bus": settings.afe.bus, "gpio.chip": settings.gpio.chip}
+    if settings.shunt is not None:
+        devices["shunt.port"] = settings.shunt.port
+    for key, device in devices.items():
+        if (device == "sim") != (settings.sim is not None):
+            right = "must be sim where there is a [sim] table" if settings.sim else "needs a [sim] table"
+            yield key, repr(device), right
+
+
+def advice(settings: Settings) -> list[str]:
+    """What is allowed and worth knowing."""
+    hardware = getattr(settings.afe.settings, "hardware_limits", dict)()
+    found = []
+    trip_a = min((hardware[key] for key in hardware if key in ("short_circuit_a", "over_current_discharge_a")), default=0)
+    if trip_a > settings.contactor.break_max_a:
+        found.append(
+            f"the chip trips at {trip_a:.0f} A, above contactor.break_max_a = {settings.contactor.break_max_a:.0f} A: "
+            "its pins would open the contactor before the fuse has cleared"
+        )
+    if settings.contactor.topology in ("main", "main_precharge"):
+        found.append("one contactor carries both directions: when only one is blocked and current flows on, the pack stops")
+    if settings.shunt is None:
+        found.append("no shunt: current has no second source to be compared with")
+    return found

@@ -1,0 +1,92 @@
+"""What the core needs of the world, as small protocols. Behaviour that types cannot say is said here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from bms_daemon.model import Actuated, AfeScan, Command, Raw, ShuntReading, TempScan
+
+
+class Clock(Protocol):
+    """Monotonic time. Every wait goes through asyncio, whose loop runs on the same clock."""
+
+    def now_s(self) -> float: ...
+
+
+class ByteBus(Protocol):
+    """A register bus (I2C). One transfer at a time; raises BusFault within the bus's time-out, never blocks the loop."""
+
+    async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
+        """Write, then read ``read_len`` bytes after a repeated start. Either part may be empty."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SerialPort(Protocol):
+    """A byte stream. ``read`` waits for at least one byte and raises BusFault("gone") when the device is lost."""
+
+    async def read(self) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Lines(Protocol):
+    """GPIO lines by role name, in their logical sense. Requested once, inactive until written, never re-requested."""
+
+    def write(self, values: Mapping[str, bool]) -> None:
+        """Set outputs now. Synchronous, microseconds. Raises BusFault when the kernel refuses."""
+        ...
+
+    def read(self) -> dict[str, bool]:
+        """Levels of every line, inputs and outputs alike."""
+        ...
+
+    def on_edge(self, callback: Callable[[str, bool], None]) -> None:
+        """Call back in the loop for every edge of an input: role, new level."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Afe(Protocol):
+    """An analog front end. Its hardware limits are programmed by ``setup`` and returned as the chip accepted them."""
+
+    async def setup(self) -> Mapping[str, float]:
+        """Reset configuration to ours, read back, leave every switch off. Only called while the pack is open."""
+        ...
+
+    async def scan(self) -> AfeScan: ...
+
+    async def scan_temps(self) -> TempScan: ...
+
+    async def switch(self, charge: bool, discharge: bool) -> None:
+        """Set the chip's switch outputs. Returns when the chip has confirmed."""
+        ...
+
+
+class CurrentSensor(Protocol):
+    """A sensor that speaks by itself: ``read`` waits for its next complete, checked message."""
+
+    async def read(self) -> ShuntReading: ...
+
+
+class Cooling(Protocol):
+    """A fan or pump. Loss of the daemon leaves it running where the hardware allows."""
+
+    def set(self, duty: float) -> None: ...
+
+
+class Rig(Protocol):
+    """The world as one tick sees it."""
+
+    def newest(self, now_s: float) -> Raw:
+        """Newest sample of every source and the orders since the last call. Never waits."""
+        ...
+
+    def actuate(self, command: Command) -> Actuated:
+        """GPIO now, bus writes queued with the newest winning; returns what the lines read back."""
+        ...
