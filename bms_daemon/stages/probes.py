@@ -1,0 +1,297 @@
+"""The numbers that rules compare: one small pure function each, from the scene of this tick to a float.
+
+0 and 1 stand for no and yes. NaN compares as false with every limit, so a probe of something unknown never triggers;
+that something is unknown is a fault of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bms_daemon.config.schema import Settings
+from bms_daemon.model import (
+    Actuated,
+    AfeScan,
+    Command,
+    Control,
+    Doubt,
+    Limits,
+    Measured,
+    PackState,
+    Pins,
+    Quality,
+    Trip,
+)
+
+QUIET_STATES = frozenset({PackState.SAFE, PackState.SELF_TEST, PackState.STANDBY, PackState.FAULT, PackState.LATCHED})
+TRIPS = Trip.OVER_VOLTAGE | Trip.UNDER_VOLTAGE | Trip.OVER_CURRENT_CHARGE | Trip.OVER_CURRENT_DISCHARGE
+TRIPS |= Trip.SHORT_CIRCUIT | Trip.OVER_TEMPERATURE | Trip.UNDER_TEMPERATURE | Trip.INTERNAL
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a probe may look at: this tick's measurement, and what the last tick decided and commanded."""
+
+    measured: Measured
+    settings: Settings
+    control: Control
+    command: Command
+    limits: Limits
+    actuated: Actuated
+    open_s: float  # how long the main coil has been commanded off; 0 while on
+
+    @cached_property
+    def scan(self) -> AfeScan | None:
+        return self.measured.cells.value
+
+    @cached_property
+    def extremes_v(self) -> tuple[float, float]:
+        """Lowest and highest cell."""
+        if self.scan is None:
+            return NAN, NAN
+        return float(self.scan.cell_v.min()), float(self.scan.cell_v.max())
+
+    @cached_property
+    def extremes_degc(self) -> tuple[float, float]:
+        """Lowest and highest probe that is in range."""
+        temps = self.measured.temps.value
+        if temps is None:
+            return NAN, NAN
+        return float(np.nanmin(temps.probe_degc)), float(np.nanmax(temps.probe_degc))
+
+    @cached_property
+    def pins(self) -> Pins:
+        return self.measured.pins.value or Pins()
+
+
+def nowhere(_: Scene) -> int:
+    return 0
+
+
+# ------------------------------------------------------------------ cells
+def max_cell_v(scene: Scene) -> float:
+    return scene.extremes_v[1]
+
+
+def minus_min_cell_v(scene: Scene) -> float:
+    return -scene.extremes_v[0]
+
+
+def max_cell(scene: Scene) -> int:
+    return int(scene.scan.cell_v.argmax()) + 1 if scene.scan else 0
+
+
+def min_cell(scene: Scene) -> int:
+    return int(scene.scan.cell_v.argmin()) + 1 if scene.scan else 0
+
+
+def frozen_s(scene: Scene) -> float:
+    return scene.measured.frozen_s
+
+
+def _doubt(scene: Scene, doubt: Doubt) -> float:
+    return 1.0 if scene.measured.doubts & doubt else 0.0
+
+
+def cells_absent(scene: Scene) -> float:
+    return _doubt(scene, Doubt.CELLS_ABSENT)
+
+
+def cell_missing(scene: Scene) -> float:
+    return _doubt(scene, Doubt.CELL_MISSING)
+
+
+def cell_range(scene: Scene) -> float:
+    return _doubt(scene, Doubt.CELL_RANGE)
+
+
+def sum_stack(scene: Scene) -> float:
+    return _doubt(scene, Doubt.SUM_STACK)
+
+
+def cells_quality(scene: Scene) -> float:
+    return float(scene.measured.cells.quality)
+
+
+def cells_never(scene: Scene) -> float:
+    return 1.0 if scene.measured.cells.value is None else 0.0
+
+
+def afe_reset(scene: Scene) -> float:
+    return 1.0 if scene.scan is not None and scene.scan.was_reset else 0.0
+
+
+def _trips(scene: Scene) -> Trip:
+    return scene.scan.trips if scene.scan is not None else Trip.NONE
+
+
+def afe_trip(scene: Scene) -> float:
+    return float(_trips(scene) & TRIPS)
+
+
+def short_circuit(scene: Scene) -> float:
+    return float(_trips(scene) & Trip.SHORT_CIRCUIT)
+
+
+def afe_watchdog(scene: Scene) -> float:
+    return float(_trips(scene) & Trip.HOST_WATCHDOG)
+
+
+def limits_refused(scene: Scene) -> float:
+    return 0.0 if scene.measured.health.limits_accepted else 1.0
+
+
+# ------------------------------------------------------------------ current
+def charge_a(scene: Scene) -> float:
+    return scene.measured.current_a
+
+
+def discharge_a(scene: Scene) -> float:
+    return -scene.measured.current_a
+
+
+def shunt_lost(scene: Scene) -> float:
+    return float(scene.measured.shunt.quality) if scene.settings.shunt is not None else 0.0
+
+
+def current_mismatch(scene: Scene) -> float:
+    return _doubt(scene, Doubt.CURRENT_MISMATCH)
+
+
+def current_when_open_a(scene: Scene) -> float:
+    """Current through a pack that should be open, once the contactor has had time to open."""
+    if scene.control.state not in QUIET_STATES or scene.open_s < scene.settings.contactor.feedback_s:
+        return 0.0
+    return abs(scene.measured.current_a)
+
+
+def beyond_limit(scene: Scene) -> float:
+    """1: current beyond the published limit; 2: flow in a direction that a fault blocks, or that recovery forbids."""
+    if scene.control.state not in (PackState.CLOSED, PackState.RECOVERY_CHARGE):
+        return 0.0
+    current_a, limits = scene.measured.current_a, scene.limits
+    limit_a = limits.charge_a if current_a > 0.0 else limits.discharge_a
+    slack_a = max(2.0, 0.02 * scene.settings.pack.capacity_ah) + 0.1 * limit_a
+    if not abs(current_a) > limit_a + slack_a:
+        return 0.0
+    return 2.0 if limit_a == 0.0 else 1.0
+
+
+# ------------------------------------------------------------------ temperature
+def max_degc(scene: Scene) -> float:
+    return scene.extremes_degc[1]
+
+
+def minus_min_degc(scene: Scene) -> float:
+    return -scene.extremes_degc[0]
+
+
+def max_probe(scene: Scene) -> int:
+    temps = scene.measured.temps.value
+    return int(np.nanargmax(temps.probe_degc)) + 1 if temps else 0
+
+
+def min_probe(scene: Scene) -> int:
+    temps = scene.measured.temps.value
+    return int(np.nanargmin(temps.probe_degc)) + 1 if temps else 0
+
+
+def probe_range(scene: Scene) -> float:
+    return _doubt(scene, Doubt.PROBE_RANGE)
+
+
+def probes_few(scene: Scene) -> float:
+    return _doubt(scene, Doubt.PROBES_FEW)
+
+
+def temps_quality(scene: Scene) -> float:
+    return float(scene.measured.temps.quality)
+
+
+# ------------------------------------------------------------------ contactors and pins
+def pins_quality(scene: Scene) -> float:
+    return float(scene.measured.pins.quality)
+
+
+def main_welded(scene: Scene) -> float:
+    return 1.0 if scene.pins.main_aux_closed is True and not scene.command.main else 0.0
+
+
+def main_not_closing(scene: Scene) -> float:
+    return 1.0 if scene.pins.main_aux_closed is False and scene.command.main else 0.0
+
+
+def precharge_welded(scene: Scene) -> float:
+    return 1.0 if scene.pins.precharge_aux_closed is True and not scene.command.precharge else 0.0
+
+
+def precharge_tries(scene: Scene) -> float:
+    """Failed precharges in a row; an order to clear them starts the count anew."""
+    return 0.0 if clears_precharge(scene.measured.orders.clear) else float(scene.control.precharge_tries)
+
+
+def clears_precharge(codes: tuple[str, ...]) -> bool:
+    return "precharge_failed" in codes or "all" in codes
+
+
+def precharge_fast(scene: Scene) -> float:
+    return 1.0 if scene.control.precharge_fast else 0.0
+
+
+def link_live_v(scene: Scene) -> float:
+    """Link voltage of a pack that has been open for long enough to have drained its link."""
+    if scene.scan is None or scene.control.state not in QUIET_STATES:
+        return 0.0
+    return abs(scene.scan.link_v) if scene.open_s > scene.settings.contactor.link_drain_s else 0.0
+
+
+def gpio_failed(scene: Scene) -> float:
+    return 0.0 if scene.actuated.ok and scene.pins.readback_ok else 1.0
+
+
+def emergency_stop(scene: Scene) -> float:
+    return 1.0 if scene.pins.emergency_stop_ok is False else 0.0
+
+
+def interlock_open(scene: Scene) -> float:
+    """1: open while moving; 2: open standing still, which is also what is assumed when nobody says."""
+    if scene.pins.interlock_ok is not False:
+        return 0.0
+    vcu = scene.measured.vcu.value
+    return 1.0 if vcu is not None and vcu.moving else 2.0
+
+
+# ------------------------------------------------------------------ communication, compute, storage
+def vcu_lost(scene: Scene) -> float:
+    """1: an energy manager that has spoken is silent; 2: a controller without which the pack must not run."""
+    wanted, vcu = scene.settings.can.vcu, scene.measured.vcu
+    if wanted == "none" or vcu.quality is not Quality.FAILED:
+        return 0.0
+    if wanted == "required":
+        return 2.0
+    return 1.0 if vcu.age_s != float("inf") else 0.0
+
+
+def can_silent_s(scene: Scene) -> float:
+    can = scene.measured.can
+    return can.silent_s if scene.settings.can.required else 0.0
+
+
+def late_run_s(scene: Scene) -> float:
+    return scene.measured.late_run_s
+
+
+def not_commissioned(scene: Scene) -> float:
+    return 0.0 if scene.measured.health.commissioned else 1.0
+
+
+def not_approved(scene: Scene) -> float:
+    return 0.0 if scene.measured.health.approved else 1.0
+
+
+def journal_failing(scene: Scene) -> float:
+    return 0.0 if scene.measured.health.journal_ok else 1.0

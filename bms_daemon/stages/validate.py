@@ -1,0 +1,223 @@
+"""Validate: range, age, conversion proof, first samples after power-up, sum against stack, AFE against shunt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bms_daemon.config.schema import Settings
+from bms_daemon.model import (
+    AfeScan,
+    Channel,
+    Doubt,
+    Measured,
+    Pins,
+    Quality,
+    Raw,
+    Sample,
+    ShuntReading,
+    TempScan,
+    VcuRequest,
+)
+from bms_daemon.stages.channel import Ages, Trail, follow
+from bms_daemon.stages.plausible import doubt_cells, doubt_temps, judge_shunt
+
+T = TypeVar("T")
+PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lowest and highest AFE current of this shunt period and the one before: what the shunt may have averaged."""
+
+    low_a: float = float("inf")
+    high_a: float = float("-inf")
+    last_low_a: float = float("inf")
+    last_high_a: float = float("-inf")
+
+    def seen(self, current_a: float) -> Span:
+        return Span(min(self.low_a, current_a), max(self.high_a, current_a), self.last_low_a, self.last_high_a)
+
+    def turned(self) -> Span:
+        return Span(last_low_a=self.low_a, last_high_a=self.high_a)
+
+    def miss_a(self, current_a: float) -> float:
+        """How far a current lies outside of the span; 0 inside or when there was none."""
+        low_a, high_a = min(self.low_a, self.last_low_a), max(self.high_a, self.last_high_a)
+        return max(low_a - current_a, current_a - high_a, 0.0) if low_a <= high_a else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateState:
+    """What validation remembers from tick to tick."""
+
+    cells: Trail[AfeScan] = field(default_factory=Trail)
+    temps: Trail[TempScan] = field(default_factory=Trail)
+    shunt: Trail[ShuntReading] = field(default_factory=Trail)
+    pins: Trail[Pins] = field(default_factory=Trail)
+    vcu: Trail[VcuRequest] = field(default_factory=Trail)
+    settled: int = 0  # good scans in a row since power-up, loss or reset
+    conversions: int = -1
+    converted_s: float = float("-inf")
+    span: Span = Span()
+    doubts: Doubt = Doubt.NONE
+    late_since_s: float = float("inf")
+    late_ticks: int = 0
+    now_s: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAges:
+    """Ages of every source, worked out once from the configuration."""
+
+    cells: Ages
+    temps: Ages
+    shunt: Ages
+    pins: Ages
+    vcu: Ages
+
+    @classmethod
+    def of(cls, settings: Settings) -> SourceAges:
+        shunt_s = settings.shunt.period_s if settings.shunt else 1.0
+        vcu_s = settings.can.vcu_timeout_s
+        return cls(
+            Ages.of_period(settings.afe.scan_period_s),
+            Ages.of_period(settings.afe.temp_period_s),
+            Ages.of_period(shunt_s),
+            Ages.of_period(settings.gpio.read_period_s),
+            Ages(vcu_s / 2.0, vcu_s),
+        )
+
+
+class _CellCheck:
+    """Judges one scan and keeps what it found for the doubts and the settling count."""
+
+    def __init__(self, settings: Settings, settled: int) -> None:
+        self.settings = settings
+        self.settled = settled
+        self.doubts = Doubt.NONE
+
+    def __call__(self, scan: AfeScan) -> tuple[AfeScan | None, str]:
+        self.doubts, reason = doubt_cells(scan, self.settings.cell, self.settings.pack.series)
+        if reason or scan.was_reset:
+            self.settled = 0
+            return (None, reason) if reason else (scan, "")
+        self.settled += 1
+        if self.settled < self.settings.afe.settling_scans:
+            self.doubts |= Doubt.SETTLING
+            return None, "first samples after power-up"
+        return scan, ""
+
+
+class _TempCheck:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.doubts = Doubt.NONE
+
+    def __call__(self, scan: TempScan) -> tuple[TempScan | None, str]:
+        self.doubts, kept = doubt_temps(scan, self.settings.temperature)
+        return kept, "" if kept is not None else "no probe is in range"
+
+
+def _as_is(value: T) -> tuple[T, str]:
+    return value, ""
+
+
+def validate(
+    raw: Raw, state: ValidateState, settings: Settings, ages: SourceAges, now_s: float
+) -> tuple[Measured, ValidateState]:
+    """Judge every source's newest sample. Pure; ``now_s`` in monotonic seconds."""
+    check_cells, check_temps = _CellCheck(settings, _settled(state, raw.cells, ages, now_s)), _TempCheck(settings)
+    cells, cells_trail = follow(state.cells, raw.cells, ages.cells, now_s, check_cells)
+    temps, temps_trail = follow(state.temps, raw.temps, ages.temps, now_s, check_temps)
+    shunt, shunt_trail = follow(state.shunt, raw.shunt, ages.shunt, now_s, judge_shunt)
+    pins, pins_trail = follow(state.pins, raw.pins, ages.pins, now_s, _as_is)
+    vcu, vcu_trail = follow(state.vcu, raw.vcu, ages.vcu, now_s, _as_is)
+    doubts = _doubts(state.doubts, cells, temps, check_cells, check_temps)
+    span, doubts = _compare_currents(state.span, cells, shunt, doubts, settings)
+    conversions, converted_s = _conversions(state, raw.cells, now_s)
+    late_since_s, late_ticks = _late(state, raw, settings, now_s)
+    dt_s = max(0.0, now_s - state.now_s) if state.now_s == state.now_s else 0.0
+    measured = Measured(
+        now_s=now_s,
+        dt_s=dt_s,
+        cells=cells,
+        temps=temps,
+        shunt=shunt,
+        pins=pins,
+        vcu=vcu,
+        can=raw.can,
+        doubts=doubts,
+        frozen_s=now_s - converted_s if conversions >= 0 else 0.0,
+        lateness_s=raw.lateness_s,
+        late_run_s=now_s - late_since_s if late_ticks >= 3 else 0.0,
+        orders=raw.orders,
+        current_a=cells.value.current_a if cells.value is not None else float("nan"),
+        health=raw.health,
+    )
+    return measured, ValidateState(
+        cells_trail,
+        temps_trail,
+        shunt_trail,
+        pins_trail,
+        vcu_trail,
+        check_cells.settled,
+        conversions,
+        converted_s,
+        span,
+        doubts,
+        late_since_s,
+        late_ticks,
+        now_s,
+    )
+
+
+def _settled(state: ValidateState, sample: Sample[AfeScan] | None, ages: SourceAges, now_s: float) -> int:
+    """A chip that was lost may have lost its power: its first scans are wild again."""
+    failed = sample is not None and sample.value is None
+    lost = now_s - state.cells.time_s > ages.cells.lost_s
+    return 0 if failed and lost else state.settled
+
+
+def _doubts(
+    last: Doubt,
+    cells: Channel[AfeScan],
+    temps: Channel[TempScan],
+    check_cells: _CellCheck,
+    check_temps: _TempCheck,
+) -> Doubt:
+    """Doubts stand until the next sample of their source."""
+    kept = last
+    if cells.tried:
+        kept = (kept & (PROBE_DOUBTS | Doubt.CURRENT_MISMATCH)) | check_cells.doubts
+    if temps.tried:
+        kept = (kept & ~PROBE_DOUBTS) | check_temps.doubts
+    return kept
+
+
+def _compare_currents(
+    span: Span, cells: Channel[AfeScan], shunt: Channel[ShuntReading], doubts: Doubt, settings: Settings
+) -> tuple[Span, Doubt]:
+    if cells.fresh and cells.value is not None:
+        span = span.seen(cells.value.current_a)
+    if not shunt.fresh or shunt.value is None:
+        return span, doubts
+    current_a = shunt.value.current_a
+    allowed_a = max(settings.current.mismatch_a, settings.current.mismatch_ratio * abs(current_a))
+    apart = cells.quality is Quality.GOOD and span.miss_a(current_a) > allowed_a
+    doubts = doubts | Doubt.CURRENT_MISMATCH if apart else doubts & ~Doubt.CURRENT_MISMATCH
+    return span.turned(), doubts
+
+
+def _conversions(state: ValidateState, sample: Sample[AfeScan] | None, now_s: float) -> tuple[int, float]:
+    """When the chip last proved a new conversion; a scan that fails proves nothing."""
+    if sample is None or sample.value is None or sample.value.conversions == state.conversions:
+        return state.conversions, state.converted_s
+    return sample.value.conversions, now_s
+
+
+def _late(state: ValidateState, raw: Raw, settings: Settings, now_s: float) -> tuple[float, int]:
+    """A tick is late beyond half its period; a run of late ticks is what counts, one hiccup is not."""
+    if raw.lateness_s <= settings.timing.tick_s / 2.0:
+        return float("inf"), 0
+    return min(state.late_since_s, now_s - raw.lateness_s), state.late_ticks + 1

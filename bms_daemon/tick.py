@@ -1,0 +1,102 @@
+"""The tick: validate -> estimate -> protect -> decide -> actuate -> snapshot. What is not a verb here does not act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bms_daemon.config.schema import Settings
+from bms_daemon.estimation.coulomb import EstimateState, estimate, resume
+from bms_daemon.model import Actuated, Command, Measured, Snapshot, Survivor
+from bms_daemon.ports import Rig
+from bms_daemon.stages.contactors import ContactorState
+from bms_daemon.stages.decide import DecideState, decide
+from bms_daemon.stages.probes import Scene
+from bms_daemon.stages.protect import ProtectState, RuleSet, arm, protect, restore
+from bms_daemon.stages.validate import SourceAges, ValidateState, validate
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The configuration and what is worked out from it once."""
+
+    settings: Settings
+    rules: RuleSet
+    ages: SourceAges
+
+    @classmethod
+    def of(cls, settings: Settings) -> Plan:
+        return cls(settings, arm(settings), SourceAges.of(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that one tick hands to the next."""
+
+    valid: ValidateState
+    est: EstimateState
+    prot: ProtectState
+    ctrl: DecideState
+    command: Command = Command()
+    actuated: Actuated = Actuated()
+    off_since_s: float = float("-inf")  # since when the main coil is commanded off
+    ticks: int = 0
+
+
+def first_state(settings: Settings, survivor: Survivor | None, now_s: float) -> State:
+    """The state before the first tick: what the journal kept, and everything else unknown and open."""
+    kept = survivor or Survivor()
+    control = replace(ContactorState().control, closes=kept.closes, precharge_tries=kept.precharge_tries, since_s=now_s)
+    return State(
+        ValidateState(),
+        resume(survivor, settings),
+        restore(kept.latched, now_s),
+        DecideState(ContactorState(control)),
+    )
+
+
+def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snapshot]:
+    """One pass of the data flow. Synchronous; ``now_s`` in monotonic seconds."""
+    settings = plan.settings
+    raw = rig.newest(now_s)
+    measured, valid = validate(raw, state.valid, settings, plan.ages, now_s)
+    est, s_est = estimate(measured, state.est, settings)
+    faults, prot = protect(_scene(measured, state, settings, now_s), state.prot, plan.rules, now_s)
+    decision, ctrl = decide(measured, est, faults, state.ctrl, settings, now_s)
+    actuated = rig.actuate(decision.command)
+    off_since_s = float("inf") if decision.command.main else min(state.off_since_s, now_s)
+    after = State(valid, s_est, prot, ctrl, decision.command, actuated, off_since_s, state.ticks + 1)
+    snapshot = Snapshot(
+        settings.node.id,
+        now_s,
+        after.ticks,
+        measured,
+        est,
+        faults,
+        decision.limits,
+        decision.control,
+        decision.command,
+        actuated,
+    )
+    return after, snapshot
+
+
+def _scene(measured: Measured, state: State, settings: Settings, now_s: float) -> Scene:
+    ctrl = state.ctrl
+    open_s = 0.0 if state.command.main else now_s - state.off_since_s
+    return Scene(measured, settings, ctrl.contactors.control, state.command, ctrl.limits, state.actuated, open_s)
+
+
+def survivor_of(state: State, commissioned_hash: str, boots: int) -> Survivor:
+    """What must outlive the process, as of this state."""
+    est, control = state.est.estimate, state.ctrl.contactors.control
+    return Survivor(
+        soc=est.soc,
+        soc_sigma=est.soc_sigma,
+        latched=tuple(sorted(state.prot.latched)),
+        closes=control.closes,
+        charge_throughput_ah=est.charge_throughput_ah,
+        discharge_throughput_ah=est.discharge_throughput_ah,
+        precharge_tries=control.precharge_tries,
+        commissioned_hash=commissioned_hash,
+        boots=boots,
+    )
