@@ -1,0 +1,120 @@
+"""The bq76952's table of the configuration: what is wired, and the limits that the chip keeps by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bms_daemon.config.schema import Amps, CellVolts, Seconds, Section
+from bms_daemon.drivers import bq76952_memory as memory
+from bms_daemon.drivers.bq76952_codec import CELLS
+from bms_daemon.drivers.bq76952_limits import LIMITS, decode_limits, encode_limits
+
+ThermistorPin = Literal["TS1", "TS2", "TS3", "HDQ", "CFETOFF", "DFETOFF"]
+OutputPin = Annotated[int, Field(ge=0, le=0xFF)]
+_FUNCTION, _OWN_FUNCTION = 0x03, 0x02
+_OUTPUTS = ("alert_pin", "dchg_pin", "ddsg_pin")
+_DISCHARGE_LADDER = ("over_current_discharge_a", "over_current_discharge_fast_a", "short_circuit_a")
+
+
+class Settings(Section):
+    """Limits are given as wanted; ``hardware_limits`` says what the chip makes of them."""
+
+    address: int = Field(ge=0x08, le=0x77, default=0x08)
+    crc: bool = Field(default=False, description="The chip's part number decides: 7695202 speaks with CRC.")
+    shunt_mohm: float = Field(gt=0.0, le=100.0)
+    probes: Annotated[tuple[ThermistorPin, ...], Field(min_length=1, strict=False)] = ("TS1",)
+    inputs: Annotated[tuple[Annotated[int, Field(ge=1, le=CELLS)], ...], Field(strict=False)] = Field(
+        default=(), description="Cell inputs that carry cells, lowest cell first; empty: the lowest ones."
+    )
+    alert_pin: OutputPin = Field(default=0x02, description="Configuration byte; bits 1:0 must be 2, the rest is drive.")
+    dchg_pin: OutputPin = 0x02
+    ddsg_pin: OutputPin = 0x02
+
+    over_voltage_v: CellVolts
+    over_voltage_delay_s: Seconds = 0.5
+    over_voltage_hysteresis_v: float = Field(gt=0.0, le=1.012, default=0.1012)
+    under_voltage_v: CellVolts
+    under_voltage_delay_s: Seconds = 0.5
+    under_voltage_hysteresis_v: float = Field(gt=0.0, le=1.012, default=0.1012)
+    over_current_charge_a: Amps
+    over_current_charge_delay_s: Seconds = 0.1
+    over_current_discharge_a: Amps = Field(description="OCD1, the slow step.")
+    over_current_discharge_delay_s: Seconds = 0.2
+    over_current_discharge_fast_a: Amps = Field(description="OCD2, the fast step.")
+    over_current_discharge_fast_delay_s: Seconds = 0.02
+    short_circuit_a: Amps
+    short_circuit_delay_s: float = Field(ge=0.0, le=450e-6, default=120e-6)
+    recovery_s: Seconds = Field(default=10.0, description="The cause must be gone this long before the chip turns on.")
+    host_watchdog_s: float = Field(ge=1.0, le=10.0, default=2.0, description="Silence after which the chip turns off.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Settings:
+        problems = [*self._impossible_limits(), *self._disordered(), *self._miswired()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _impossible_limits(self) -> list[str]:
+        problems = []
+        for limit in LIMITS:
+            try:
+                limit.code(getattr(self, limit.key), self.shunt_mohm)
+            except ValueError as error:
+                problems.append(str(error))
+        return problems
+
+    def _disordered(self) -> list[str]:
+        problems = []
+        if self.under_voltage_v >= self.over_voltage_v:
+            problems.append("under_voltage_v must be below over_voltage_v")
+        currents = [getattr(self, key) for key in _DISCHARGE_LADDER]
+        if currents != sorted(currents):
+            problems.append(" <= ".join(_DISCHARGE_LADDER) + " does not hold")
+        return problems
+
+    def _miswired(self) -> list[str]:
+        wrong = [key for key in _OUTPUTS if getattr(self, key) & _FUNCTION != _OWN_FUNCTION]
+        problems = [f"{key}: bits 1:0 must be 2, the pin's own function" for key in wrong]
+        if len(set(self.probes)) < len(self.probes):
+            problems.append("probes: a pin is named twice")
+        if list(self.inputs) != sorted(set(self.inputs)):
+            problems.append("inputs must rise, lowest cell first")
+        return problems
+
+    def hardware_limits(self) -> dict[str, float]:
+        """Every limit as the chip will round it, by field name, in the field's unit."""
+        return decode_limits(self._limit_codes(), self.shunt_mohm)
+
+    @property
+    def user_a(self) -> float:
+        """Unit of the chip's current register, A."""
+        return memory.user_amps(max(self.over_current_charge_a, self.over_current_discharge_fast_a))
+
+    def cell_inputs(self, series: int) -> tuple[int, ...]:
+        """Inputs that carry cells, from 1. Raises ValueError when they are not ``series`` many."""
+        if series > CELLS:
+            raise ValueError(f"a bq76952 measures at most {CELLS} cells, not {series}")
+        inputs = self.inputs or tuple(range(1, series + 1))
+        if len(inputs) != series:
+            raise ValueError(f"inputs names {len(inputs)} cells, the pack has {series} in series")
+        return inputs
+
+    def memory(self, series: int) -> dict[str, float]:
+        """Everything that is written to data memory, by item."""
+        return {
+            **memory.FIXED,
+            **memory.scaling(self.shunt_mohm, self.user_a),
+            **self._limit_codes(),
+            **self._pins(),
+            "VCell mode": memory.cell_mask(self.cell_inputs(series)),
+        }
+
+    def _limit_codes(self) -> dict[str, int]:
+        return encode_limits({limit.key: getattr(self, limit.key) for limit in LIMITS}, self.shunt_mohm)
+
+    def _pins(self) -> dict[str, int]:
+        thermistors = {f"{pin} pin": memory.THERMISTOR for pin in self.probes}
+        outputs = {"ALERT pin": self.alert_pin, "DCHG pin": self.dchg_pin, "DDSG pin": self.ddsg_pin}
+        return {**memory.UNUSED_PINS, **thermistors, **outputs}
