@@ -1,0 +1,99 @@
+"""A simulated I2C bus: takes its wire time, brings the world up to date, then talks to the chip that is addressed.
+
+Both halves of a transfer happen at its end. Byte-level faults live in ``SimI2cBus.faults``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bms_daemon.model import BusFault
+from bms_daemon.sim.taps import Chip
+
+BITS_A_BYTE = 9
+START_STOP_BITS = 2
+STUCK_S = 3.0
+
+
+@dataclass(slots=True)
+class I2cFaults:
+    """Counts go down with every use; ``math.inf`` is for ever."""
+
+    nack: float = 0.0  # transfers that are not acknowledged
+    stuck: bool = False  # SDA low: a transfer takes 3 s and times out
+    flip_bytes: int = 0  # read bytes from now on with one bit flipped
+    flip_rate: float = 0.0  # part of all read bytes with one bit flipped
+    repeat: float = 0.0  # reads that return the previous read's data
+
+
+class SimI2cBus:
+    """Implements ``ports.ByteBus``. ``sync(now_s)`` advances the world, its chips included."""
+
+    def __init__(self, sync: Callable[[float], None], speed_hz: float = 400_000, seed: int = 0) -> None:
+        self.faults = I2cFaults()
+        self.transfers = 0
+        self._sync = sync
+        self._bit_s = 1.0 / speed_hz
+        self._chips: dict[int, Chip] = {}
+        self._random = random.Random(seed)
+        self._lock = asyncio.Lock()
+        self._previous = b""
+
+    def attach(self, address: int, chip: Chip) -> None:
+        self._chips[address] = chip
+
+    async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
+        """See ``ports.ByteBus``. A cancelled transfer never reached the chip."""
+        async with self._lock:
+            await asyncio.sleep(STUCK_S if self.faults.stuck else self._wire_s(len(write), read_len))
+            self.transfers += 1
+            self._sync(asyncio.get_running_loop().time())
+            self._fail()
+            return self._exchange(address, write, read_len)
+
+    def close(self) -> None:
+        self._chips.clear()
+
+    def _wire_s(self, write_len: int, read_len: int) -> float:
+        sent = 1 + write_len if write_len or not read_len else 0
+        received = 1 + read_len if read_len else 0
+        return ((sent + received) * BITS_A_BYTE + START_STOP_BITS) * self._bit_s
+
+    def _fail(self) -> None:
+        if self.faults.stuck:
+            raise BusFault("timeout", "SDA is stuck low")
+        if self.faults.nack > 0:
+            self.faults.nack -= 1
+            raise BusFault("nack")
+
+    def _exchange(self, address: int, write: bytes, read_len: int) -> bytes:
+        chip = self._chips.get(address)
+        if chip is None or ((write or not read_len) and not chip.i2c_write(write)):
+            raise BusFault("nack", f"address 0x{address:02x}")
+        if not read_len:
+            return b""
+        data = chip.i2c_read(read_len)
+        if data is None:
+            raise BusFault("nack", f"address 0x{address:02x}")
+        return self._spoilt(data)
+
+    def _spoilt(self, data: bytes) -> bytes:
+        faults = self.faults
+        if faults.repeat > 0:
+            faults.repeat -= 1
+            return self._previous[: len(data)].ljust(len(data), b"\xff")
+        self._previous = data
+        return self._flipped(data) if faults.flip_bytes or faults.flip_rate else data
+
+    def _flipped(self, data: bytes) -> bytes:
+        spoilt = bytearray(data)
+        for k in range(len(spoilt)):
+            if self.faults.flip_bytes > 0:
+                self.faults.flip_bytes -= 1
+            elif self._random.random() >= self.faults.flip_rate:
+                continue
+            spoilt[k] ^= 1 << self._random.randrange(8)
+        return bytes(spoilt)

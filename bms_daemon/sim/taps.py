@@ -1,0 +1,85 @@
+"""The seams inside the simulator: what a pack shows to chips and sensors, and what those show to the wires.
+
+Nothing here moves by itself. ``World.sync(now_s)`` advances everything to one instant; any access to a wire syncs first.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bms_daemon.model import FloatArray
+
+
+class Taps(Protocol):
+    """What pins and terminals see at the instant of the last sync. Current is positive when charging."""
+
+    cell_v: FloatArray
+    stack_v: float
+    pack_v: float  # behind the fuse, before the contactors
+    link_v: float  # behind the contactors, at the DC link
+    current_a: float
+    probe_degc: FloatArray
+    die_degc: float
+
+
+class Chip(Protocol):
+    """An AFE at register level, as a target on I2C. ``i2c_write``/``i2c_read`` are the two halves of a transfer."""
+
+    def advance(self, now_s: float) -> None:
+        """Run every conversion and timer that is due up to ``now_s``."""
+        ...
+
+    @property
+    def next_event_s(self) -> float:
+        """When it next does something by itself; infinity if never."""
+        ...
+
+    def i2c_write(self, data: bytes) -> bool:
+        """Bytes after the address. False: not acknowledged."""
+        ...
+
+    def i2c_read(self, count: int) -> bytes | None:
+        """``count`` bytes from where the last write left the pointer; None: not acknowledged."""
+        ...
+
+    @property
+    def alert(self) -> bool: ...
+
+    @property
+    def charge_allowed(self) -> bool:
+        """Its charge output (DCHG) lets the coil supply through."""
+        ...
+
+    @property
+    def discharge_allowed(self) -> bool: ...
+
+
+class Talker(Protocol):
+    """A serial sensor that speaks by itself."""
+
+    def advance(self, now_s: float) -> bytes:
+        """Bytes that it has put on the wire since the last call."""
+        ...
+
+    @property
+    def next_event_s(self) -> float: ...
+
+    def hear(self, data: bytes) -> None: ...
+
+
+class Pack(Protocol):
+    """What produces the taps: a physical model, or a recording being played."""
+
+    taps: Taps
+
+    def step(self, now_s: float, main: bool, precharge: bool) -> None:
+        """Advance to ``now_s`` with these coils energised since the last call."""
+        ...
+
+    @property
+    def main_aux(self) -> bool:
+        """The main contactor's auxiliary contact."""
+        ...
+
+    @property
+    def precharge_aux(self) -> bool: ...
