@@ -1,0 +1,28 @@
+"""Frames as `candump -L` writes them, so that can-utils, cantools and SavvyCAN read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXTENDED = 0x80000000
+BUFFER = 1 << 16
+
+
+class FrameLog:
+    """A log file, written in blocks of 64 KiB: "(seconds) channel ID#HEX", eight digits for a 29-bit identifier."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="ascii", buffering=BUFFER)
+
+    def write(self, time_s: float, channel: str, frame: tuple[int, bytes]) -> None:
+        """One line. ``time_s`` is whatever clock the caller keeps; candump's is the wall's."""
+        frame_id, data = frame
+        name = f"{frame_id & ~EXTENDED:08X}" if frame_id & EXTENDED else f"{frame_id:03X}"
+        self._file.write(f"({time_s:017.6f}) {channel} {name}#{data.hex().upper()}\n")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """Write what is left; closing twice is harmless."""
+        self._file.close()
