@@ -185,6 +185,7 @@ class Doubt(IntFlag):
     CURRENT_MISMATCH = 32  # AFE's current against the shunt's
     PROBE_RANGE = 64  # a probe is open, shorted or lost
     PROBES_FEW = 128  # fewer good probes than required
+    RESET = 256  # the chip lost its settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class Channel(Generic[T]):
     age_s: float = float("inf")
     quality: Quality = Quality.FAILED
     fresh: bool = False  # a new good value in this tick
-    tried: bool = False  # a new sample, good or bad, in this tick
+    tried: bool = False  # this tick brought something to judge, believed or refused
     reason: str = "never seen"
     bad_run: int = 0  # samples refused since the last good one
     refused: int = 0  # samples refused since the start

@@ -15,7 +15,7 @@ class Clock(Protocol):
 
 
 class ByteBus(Protocol):
-    """A register bus (I2C). One transfer at a time; raises BusFault within the bus's time-out, never blocks the loop."""
+    """A register bus (I2C). One transfer at a time; raises BusFault within its time-out, never blocks the loop."""
 
     async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
         """Write, then read ``read_len`` bytes after a repeated start. Either part may be empty."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.estimation.coulomb import EstimateState, estimate, resume
@@ -37,7 +37,7 @@ class State:
     prot: ProtectState
     ctrl: DecideState
     command: Command = Command()
-    actuated: Actuated = Actuated()
+    actuated: Actuated = field(default_factory=Actuated)
     off_since_s: float = float("-inf")  # since when the main coil is commanded off
     ticks: int = 0
 

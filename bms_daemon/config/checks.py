@@ -15,7 +15,20 @@ TEMPERATURE_LADDERS = (
     ("valid_min_degc", "charge_min_degc", "charge_max_degc", "critical_max_degc", "valid_max_degc"),
     ("valid_min_degc", "discharge_min_degc", "discharge_max_degc", "critical_max_degc", "valid_max_degc"),
 )
-CEILINGS = (("afe.scan_period_s", 0.3, "over-current within 0.5 s"), ("afe.temp_period_s", 2.0, "temperature within 6 s"))
+CEILINGS = (
+    ("afe.scan_period_s", 0.3, "over-current within 0.5 s"),
+    ("afe.temp_period_s", 2.0, "temperature within 6 s"),
+    ("afe.frozen_s", 1.5, "a lost AFE within 2 s"),
+    ("gpio.read_period_s", 0.1, "an open interlock within 0.1 s, should its edge be missed"),
+    ("contactor.fuse_clear_s", 1.0, "the contactor opens even if the fuse does not"),
+    ("contactor.recovery_max_s", 1800.0, "recovery charging for 30 min at a time"),
+    ("can.silent_s", 3.0, "a silent bus within 3 s"),
+    ("timing.overrun_stop_s", 0.5, "late ticks within 0.5 s"),
+    ("timing.dead_man_s", 1.0, "a dead daemon within 1 s"),
+    ("timing.shutdown_grace_s", 8.0, "the unit is killed after 10 s"),
+)
+
+GRACE_S = {"home": 2.0, "vehicle": 5.0}  # STOP waits no longer for low current
 
 
 def cross_checks(settings: Settings) -> list[Found]:
@@ -28,8 +41,14 @@ def cross_checks(settings: Settings) -> list[Found]:
         *_pins(settings),
         *_power_path(settings),
         *_timing(settings),
+        *_fitted(settings),
         *_simulated(settings),
     ]
+
+
+def _value(settings: Settings, key: str) -> float:
+    section, field = key.split(".")
+    return float(getattr(getattr(settings, section), field))
 
 
 def _rising(section: Section, name: str, ladder: tuple[str, ...]) -> Iterator[Found]:
@@ -42,15 +61,14 @@ def _rising(section: Section, name: str, ladder: tuple[str, ...]) -> Iterator[Fo
 def _envelope(settings: Settings) -> Iterator[Found]:
     envelope = ENVELOPES[settings.pack.chemistry]
     for key, (low, high) in envelope.items():
-        section, field = key.split(".")
-        value = getattr(getattr(settings, section), field)
+        value = _value(settings, key)
         if not low <= value <= high:
             yield key, str(value), f"is outside of what {settings.pack.chemistry} cells bear: {low} to {high}"
 
 
 def _hardware_limits(settings: Settings) -> Iterator[Found]:
     """The chip stands behind the daemon: its limits, as it rounds them, lie outside the daemon's own."""
-    hardware = getattr(settings.afe.settings, "hardware_limits", dict)()
+    hardware = _chip_limits(settings)
     cell, current = settings.cell, settings.current
     outside = (
         ("over_voltage_v", cell.critical_max_v, 1.0),
@@ -60,13 +78,15 @@ def _hardware_limits(settings: Settings) -> Iterator[Found]:
     )
     for key, own, side in outside:
         if key in hardware and side * (hardware[key] - own) < 0.0:
-            where = "above" if side > 0 else "below"
-            text = f"the chip rounds it to {hardware[key]:.4g}; it must not lie {_opposite(where)} the daemon's own {own:.4g}"
+            side_name = "below" if side > 0 else "above"
+            text = f"the chip rounds it to {hardware[key]:.4g}; it must not lie {side_name} the daemon's own {own:.4g}"
             yield f"afe.settings.{key}", str(getattr(settings.afe.settings, key, "")), text
 
 
-def _opposite(where: str) -> str:
-    return "below" if where == "above" else "above"
+def _chip_limits(settings: Settings) -> dict[str, float]:
+    """The chip's own limits as it rounds them; empty for one that has none."""
+    limits: dict[str, float] = getattr(settings.afe.settings, "hardware_limits", dict)()
+    return limits
 
 
 def _pins(settings: Settings) -> Iterator[Found]:
@@ -94,14 +114,34 @@ def _power_path(settings: Settings) -> Iterator[Found]:
 
 def _timing(settings: Settings) -> Iterator[Found]:
     timing, afe = settings.timing, settings.afe
-    if timing.tick_s * 3 > timing.dead_man_s:
+    if 3.0 * timing.tick_s > timing.dead_man_s:
         yield "timing.dead_man_s", str(timing.dead_man_s), f"must be at least three ticks of {timing.tick_s} s"
     for key, ceiling_s, why in CEILINGS:
-        value = getattr(afe, key.split(".")[1])
+        value = _value(settings, key)
         if value > ceiling_s:
             yield key, str(value), f"must be at most {ceiling_s} s: {why} holds for any configuration"
+    if settings.open_grace_s > (grace_s := GRACE_S[settings.node.profile]):
+        yield "timing.open_grace_s", str(timing.open_grace_s), f"must be at most {grace_s} s for this node.profile"
     if afe.transfer_timeout_s > afe.scan_period_s:
         yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
+    if afe.frozen_s < 2.0 * afe.scan_period_s:
+        yield "afe.frozen_s", str(afe.frozen_s), f"must be at least two scans of {afe.scan_period_s} s"
+    if settings.fan.on_degc >= settings.fan.full_degc:
+        yield "fan.on_degc", str(settings.fan.on_degc), f"must be below fan.full_degc = {settings.fan.full_degc}"
+
+
+def _fitted(settings: Settings) -> Iterator[Found]:
+    """The chip must measure every cell of the pack, and as many probes as are required."""
+    inputs = getattr(settings.afe.settings, "cell_inputs", None)
+    try:
+        if inputs is not None:
+            inputs(settings.pack.series)
+    except ValueError as error:
+        yield "pack.series", str(settings.pack.series), str(error)
+    required, probes = settings.temperature.probes_required, getattr(settings.afe.settings, "probes", None)
+    if probes is not None and len(probes) < required:
+        text = f"must be at most {len(probes)}, as many as afe.settings.probes names"
+        yield "temperature.probes_required", str(required), text
 
 
 def _simulated(settings: Settings) -> Iterator[Found]:
@@ -117,16 +157,16 @@ def _simulated(settings: Settings) -> Iterator[Found]:
 
 def advice(settings: Settings) -> list[str]:
     """What is allowed and worth knowing."""
-    hardware = getattr(settings.afe.settings, "hardware_limits", dict)()
-    found = []
-    trip_a = min((hardware[key] for key in hardware if key in ("short_circuit_a", "over_current_discharge_a")), default=0)
+    hardware = _chip_limits(settings)
+    found = ["one contactor carries both directions: when only one is blocked and current flows on, the pack stops"]
+    trip_a = min(
+        (hardware[key] for key in ("short_circuit_a", "over_current_discharge_a") if key in hardware), default=0.0
+    )
     if trip_a > settings.contactor.break_max_a:
         found.append(
             f"the chip trips at {trip_a:.0f} A, above contactor.break_max_a = {settings.contactor.break_max_a:.0f} A: "
             "its pins would open the contactor before the fuse has cleared"
         )
-    if settings.contactor.topology in ("main", "main_precharge"):
-        found.append("one contactor carries both directions: when only one is blocked and current flows on, the pack stops")
     if settings.shunt is None:
         found.append("no shunt: current has no second source to be compared with")
     return found

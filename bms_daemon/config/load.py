@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bms_daemon.config.checks import cross_checks
 from bms_daemon.config.schema import Section, Settings
 
-ModelOf = Callable[[str, str], type[Section]]  # (role, kind) -> the settings model of a driver; ValueError if there is none
+ModelOf = Callable[[str, str], type[Section]]  # (role, kind) -> a driver's settings model; ValueError if there is none
 SCHEMA = 1
 
 
@@ -70,7 +70,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(path, [Problem("file", "", "does not exist")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, [Problem("file", "", f"cannot be read: {error}")]) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(path, [Problem("file", "", f"is not TOML: {error}")]) from None
 
 
@@ -154,7 +154,7 @@ def _text(kind: str, message: str) -> str:
 
 
 def _rooted(settings: Settings, path: Path) -> Settings:
-    """Relative paths inside the file are relative to the file."""
+    """The path of a user's DBC is relative to the file."""
     user = settings.can.user_dbc
     if user is None or user.file.is_absolute():
         return settings

@@ -158,7 +158,7 @@ class UserDbc(Section):
 class Can(Section):
     interface: Literal["socketcan", "virtual", "none"] = "socketcan"
     channel: str = "can0"
-    id_offset: int = Field(ge=0, le=0x700, default=0, description="Added to every identifier of bms.dbc; 0x10 a node keeps nodes apart.")
+    id_offset: int = Field(ge=0, le=0x6F0, default=0, description="Added to every identifier of bms.dbc; 0x10 a node keeps nodes apart.")
     stale_s: Seconds = Field(default=0.3, description="Nothing is sent from a snapshot older than this.")
     required: bool = Field(default=True, description="A pack without a working bus stops after silent_s.")
     silent_s: Seconds = 3.0

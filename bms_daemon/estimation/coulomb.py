@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.estimation.ocv import soc_from_rest
 from bms_daemon.model import AfeScan, Estimate, Measured, Survivor
 
 CURRENT_BIAS = 0.002  # of rated current: what the sensor may be off by, all the time
+LOADED_SIGMA = 0.3  # a guess from a voltage under load
 START_SIGMA_MAX = 0.25  # a start less certain than this is not called valid
 REST_C = 0.02  # current below which a voltage counts as rest voltage
+REST_S = 1800.0  # a pack at rest for so long may start anew where counting has become worthless
 HOUR_S = 3600.0
 
 
@@ -21,23 +24,21 @@ class EstimateState:
     estimate: Estimate = Estimate()
     scan_s: float = float("nan")
     current_a: float = 0.0
+    loaded_s: float = float("-inf")  # when more than a rest current last flowed
 
 
 def resume(survivor: Survivor | None, settings: Settings) -> EstimateState:
     """Start from the journal; without one the first rest voltage decides."""
-    empty = Estimate(capacity_ah=settings.pack.capacity_ah)
-    if survivor is None or not 0.0 <= survivor.soc <= 1.0:
-        return EstimateState(empty)
-    return EstimateState(
-        replace(
-            empty,
-            soc=survivor.soc,
-            soc_sigma=survivor.soc_sigma,
-            soc_valid=survivor.soc_sigma <= START_SIGMA_MAX,
-            charge_throughput_ah=survivor.charge_throughput_ah,
-            discharge_throughput_ah=survivor.discharge_throughput_ah,
-        )
+    kept = survivor or Survivor()
+    empty = Estimate(
+        capacity_ah=settings.pack.capacity_ah,
+        charge_throughput_ah=kept.charge_throughput_ah,
+        discharge_throughput_ah=kept.discharge_throughput_ah,
     )
+    if not (0.0 <= kept.soc <= 1.0 and 0.0 <= kept.soc_sigma <= 1.0):
+        return EstimateState(empty)
+    valid = kept.soc_sigma <= START_SIGMA_MAX
+    return EstimateState(replace(empty, soc=kept.soc, soc_sigma=kept.soc_sigma, soc_valid=valid))
 
 
 def estimate(measured: Measured, state: EstimateState, settings: Settings) -> tuple[Estimate, EstimateState]:
@@ -46,25 +47,29 @@ def estimate(measured: Measured, state: EstimateState, settings: Settings) -> tu
     if scan is None or not measured.cells.fresh:
         return state.estimate, state
     at_s = measured.cells.time_s
+    resting = abs(scan.current_a) <= REST_C * settings.pack.capacity_ah
+    loaded_s = at_s if not resting or state.scan_s != state.scan_s else state.loaded_s
     if state.estimate.soc != state.estimate.soc:
-        start = _start(scan, state.estimate, settings)
-        return start, EstimateState(start, at_s, scan.current_a)
-    counted = _count(scan, at_s, state, settings)
-    return counted, EstimateState(counted, at_s, scan.current_a)
+        now = _start(scan, resting, state.estimate, settings)
+    else:
+        now = _count(scan, at_s, state, settings)
+        if not now.soc_valid and at_s - loaded_s >= REST_S:
+            now = _start(scan, resting, now, settings)
+    return now, EstimateState(now, at_s, scan.current_a, loaded_s)
 
 
-def _start(scan: AfeScan, empty: Estimate, settings: Settings) -> Estimate:
+def _start(scan: AfeScan, resting: bool, past: Estimate, settings: Settings) -> Estimate:
+    """From the open-circuit curve; a voltage under load gives a guess that is not called valid."""
     soc, sigma = soc_from_rest(float(scan.cell_v.min()), settings.pack.chemistry)
-    if abs(scan.current_a) > REST_C * settings.pack.capacity_ah:
-        sigma = max(sigma, 0.3)
-    return replace(empty, soc=soc, soc_sigma=sigma, soc_valid=sigma <= START_SIGMA_MAX)
+    sigma = sigma if resting else max(sigma, LOADED_SIGMA)
+    return replace(past, soc=soc, soc_sigma=sigma, soc_valid=sigma <= START_SIGMA_MAX)
 
 
 def _count(scan: AfeScan, at_s: float, state: EstimateState, settings: Settings) -> Estimate:
     past, capacity_ah = state.estimate, settings.pack.capacity_ah
     dt_s = at_s - state.scan_s if state.scan_s == state.scan_s else 0.0
-    gap = dt_s > 3.0 * settings.afe.scan_period_s
     mean_a = 0.5 * (scan.current_a + state.current_a)
+    gap = dt_s > 3.0 * settings.afe.scan_period_s or not isfinite(mean_a)
     charge_ah = 0.0 if gap or dt_s <= 0.0 else mean_a * dt_s / HOUR_S
     doubt_a = settings.pack.rated_current_a * (1.0 if gap else CURRENT_BIAS)
     sigma = min(1.0, past.soc_sigma + max(0.0, dt_s) * doubt_a / HOUR_S / capacity_ah)

@@ -43,14 +43,18 @@ Verdict = tuple[T | None, str]  # the value to believe, or None and why not
 def follow(
     trail: Trail[T], sample: Sample[T] | None, ages: Ages, now_s: float, judge: Callable[[T], Verdict[T]]
 ) -> tuple[Channel[T], Trail[T]]:
-    """Judge the newest sample if it is new, and state age and quality of the last good value."""
-    tried = sample is not None and sample.seq != trail.seq
-    if sample is not None and tried:
+    """Judge the newest sample if it is new, and state age and quality of the last good value.
+
+    A failed attempt is counted, but there is nothing in it to judge: it is not ``tried``.
+    """
+    new = sample is not None and sample.seq != trail.seq
+    if sample is not None and new:
         trail = _judged(trail, sample, judge)
     age_s = now_s - trail.time_s
     quality = grade(age_s, ages)
     value = trail.value if quality is not Quality.FAILED else None
-    fresh = tried and trail.bad_run == 0
+    fresh = new and trail.bad_run == 0 and value is not None
+    tried = new and sample is not None and sample.ok
     channel = Channel(value, trail.time_s, age_s, quality, fresh, tried, trail.reason, trail.bad_run, trail.refused)
     return channel, trail
 
@@ -63,7 +67,7 @@ def _judged(trail: Trail[T], sample: Sample[T], judge: Callable[[T], Verdict[T]]
 
 
 def grade(age_s: float, ages: Ages) -> Quality:
-    """Quality of a good value by its age. A value from the future is not believed."""
-    if age_s < -1e-6 or age_s > ages.lost_s:
+    """Quality of a good value by its age. A value from the future, or of no time at all, is not believed."""
+    if not -1e-6 <= age_s <= ages.lost_s:
         return Quality.FAILED
     return Quality.GOOD if age_s <= ages.held_s else Quality.HELD

@@ -14,10 +14,12 @@ from bms_daemon.model import Command, Control, Faults, Measured, PackState, Qual
 from bms_daemon.stages.probes import clears_precharge
 
 S = PackState
-ENERGISED = frozenset({S.PRECHARGE, S.CLOSED, S.OPENING, S.RECOVERY_CHARGE})
+MAIN_ON = frozenset({S.CLOSED, S.OPENING, S.RECOVERY_CHARGE})
+ENERGISED = MAIN_ON | {S.PRECHARGE}
 LOW_CURRENT = 0.05  # of rated: an opening contactor may break this at any time
 UNKNOWN_GRACE_S = 0.5  # STOP's grace when the current is not known
 HOUR_S = 3600.0
+NEVER_S = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ContactorState:
     control: Control = Control()
     closes_s: tuple[float, ...] = ()
     rest_until_s: float = float("-inf")
-    held_s: float = float("inf")  # since when an OPEN waits for the fuse
+    held_s: float = NEVER_S  # since when an OPEN waits for the fuse; once decided it stands, whatever its cause does
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,12 @@ Guard = Callable[[View], bool]
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What a power path can do. One contactor for both directions cannot block one alone: blocking then means STOP."""
+    """What a power path can do. Its one contactor serves both directions: flow in a blocked one means STOP."""
 
     precharges: bool
-    blocks_one_direction: bool
 
 
-TOPOLOGIES = {
-    "main": Topology(precharges=False, blocks_one_direction=False),
-    "main_precharge": Topology(precharges=True, blocks_one_direction=False),
-}
+TOPOLOGIES = {"main": Topology(precharges=False), "main_precharge": Topology(precharges=True)}
 
 
 def _known(v: View) -> bool:
@@ -80,7 +78,7 @@ def _known(v: View) -> bool:
 
 def _must_open(v: View) -> bool:
     """OPEN, unless the current is known to be more than the contactor may break and the fuse has time left."""
-    if not v.faults.open:
+    if v.state.held_s == NEVER_S:
         return False
     above = abs(v.measured.current_a) > v.settings.contactor.break_max_a
     waited = v.now_s - v.state.held_s >= v.settings.contactor.fuse_clear_s - 1e-9
@@ -89,11 +87,6 @@ def _must_open(v: View) -> bool:
 
 def _must_stop(v: View) -> bool:
     return v.faults.stop or v.measured.orders.shutdown
-
-
-def _give_up(v: View) -> bool:
-    """What ends a precharge at once: its current is small."""
-    return v.faults.inhibit or v.faults.open or _asked_to_open(v)
 
 
 def _asked_to_open(v: View) -> bool:
@@ -105,10 +98,11 @@ def _current_low(v: View) -> bool:
 
 
 def grace_s(v: View) -> float:
-    """How long an opening waits for low current."""
+    """How long an opening waits for low current. A shutdown is patient, but not with a fault."""
     if v.measured.current_a != v.measured.current_a:
         return UNKNOWN_GRACE_S
-    return v.settings.timing.shutdown_grace_s if v.measured.orders.shutdown else v.settings.open_grace_s
+    patient = v.measured.orders.shutdown and not v.faults.stop
+    return v.settings.timing.shutdown_grace_s if patient else v.settings.open_grace_s
 
 
 def _may_open(v: View) -> bool:
@@ -150,12 +144,14 @@ def _rested(v: View) -> bool:
 
 
 def _may_close(v: View) -> bool:
-    return v.measured.orders.close and v.control.armed and _startable(v) and not _asked_to_open(v)
-
-
-def _startable(v: View) -> bool:
     blocked = v.faults.block_charge and v.faults.block_discharge
-    return _clear(v) and _known(v) and _aux_open(v) and _link_dead(v) and not blocked and _rested(v)
+    return v.measured.orders.close and v.control.armed and _startable(v, v.faults) and _link_dead(v) and not blocked
+
+
+def _startable(v: View, faults: Faults) -> bool:
+    """What every closing needs."""
+    clear = not faults.inhibit and not faults.latched
+    return clear and _known(v) and _aux_open(v) and _rested(v) and not _asked_to_open(v)
 
 
 def _link_dead(v: View) -> bool:
@@ -174,7 +170,8 @@ def _may_recover(v: View) -> bool:
     if scan is None or not v.measured.orders.recovery:
         return False
     low = cell.recharge_min_v < float(scan.cell_v.min()) < cell.min_v
-    return low and _link_up(v) and _clear(v) and _known(v) and _aux_open(v)
+    faults = v.faults.but_low or v.faults
+    return low and _link_up(v) and _startable(v, faults) and not faults.block_charge
 
 
 def _recovered(v: View) -> bool:
@@ -192,7 +189,8 @@ def _too_fast(v: View) -> bool:
 
 
 def _precharged(v: View) -> bool:
-    return _link_up(v) and v.link_ratio <= 2.0 - v.settings.contactor.precharge_ratio
+    young = v.measured.cells.quality is Quality.GOOD
+    return young and _link_up(v) and v.link_ratio <= 2.0 - v.settings.contactor.precharge_ratio
 
 
 def _precharge_late(v: View) -> bool:
@@ -216,7 +214,7 @@ def _row(at: tuple[PackState, ...], guard: Guard, to: PackState, reason: str) ->
 TABLE: tuple[Transition, ...] = (
     _row((S.CLOSED, S.OPENING, S.RECOVERY_CHARGE), _must_open, S.FAULT, "fault"),
     _row((S.PRECHARGE,), _inhibited, S.FAULT, "fault during precharge"),
-    _row((S.PRECHARGE,), _give_up, S.STANDBY, "asked to open"),
+    _row((S.PRECHARGE,), _asked_to_open, S.STANDBY, "asked to open"),
     _row((S.PRECHARGE,), _too_fast, S.STANDBY, "precharge too fast"),
     _row((S.PRECHARGE,), _precharged, S.CLOSED, "link precharged"),
     _row((S.PRECHARGE,), _precharge_late, S.STANDBY, "precharge took too long"),
@@ -240,8 +238,9 @@ def contactors(
     measured: Measured, faults: Faults, state: ContactorState, settings: Settings, now_s: float
 ) -> tuple[Command, ContactorState]:
     """Take at most one transition, then say what is to be energised."""
-    view = View(measured, _that_count(faults, state, measured), _waiting(faults, state, now_s), settings, now_s)
-    state = _forgiven(_armed(view), measured)
+    counted = _that_count(faults, state)
+    state = _forgiven(_armed(_waiting(counted, state, now_s), measured), measured)
+    view = View(measured, counted, state, settings, now_s)
     for row in TABLE:
         if state.control.state in row.at and row.guard(view):
             state = _enter(state, row, view)
@@ -250,27 +249,23 @@ def contactors(
     return _outputs(state, view), state
 
 
-def _that_count(faults: Faults, state: ContactorState, measured: Measured) -> Faults:
-    """Recovery charging goes by the faults without those that it is there to cure; discharge stays blocked."""
-    recovering = state.control.state is S.RECOVERY_CHARGE or measured.orders.recovery
-    if not recovering or faults.but_low is None:
-        return faults
-    return replace(faults.but_low, block_discharge=True)
+def _that_count(faults: Faults, state: ContactorState) -> Faults:
+    """Recovery charging goes by the faults without those that it is there to cure."""
+    recovering = state.control.state is S.RECOVERY_CHARGE
+    return faults.but_low if recovering and faults.but_low is not None else faults
 
 
 def _waiting(faults: Faults, state: ContactorState, now_s: float) -> ContactorState:
-    """Since when an OPEN stands: the fuse's time runs from there."""
-    if not faults.open:
-        return state if state.held_s == float("inf") else replace(state, held_s=float("inf"))
-    return replace(state, held_s=now_s) if state.held_s == float("inf") else state
+    """Since when an OPEN stands over a main contactor that is on: the fuse's time runs from there."""
+    begins = faults.open and state.held_s == NEVER_S and state.control.state in MAIN_ON
+    return replace(state, held_s=now_s) if begins else state
 
 
-def _armed(v: View) -> ContactorState:
-    """An "open" seen while the pack is open makes the next "close" count."""
-    state = v.state
-    if v.measured.orders.open and not v.control.armed and v.control.state not in ENERGISED:
-        return replace(state, control=replace(v.control, armed=True))
-    return state
+def _armed(state: ContactorState, measured: Measured) -> ContactorState:
+    """An "open" makes the next "close" count."""
+    if not measured.orders.open or state.control.armed:
+        return state
+    return replace(state, control=replace(state.control, armed=True))
 
 
 def _forgiven(state: ContactorState, measured: Measured) -> ContactorState:
@@ -282,15 +277,14 @@ def _forgiven(state: ContactorState, measured: Measured) -> ContactorState:
 
 def _enter(state: ContactorState, row: Transition, v: View) -> ContactorState:
     was, control = state.control.state, state.control
-    reason = v.faults.worst.code if row.to in (S.FAULT, S.OPENING) and v.faults.worst else row.reason
-    armed = control.armed and row.to not in (S.FAULT, S.LATCHED)
-    control = replace(control, state=row.to, since_s=v.now_s, reason=reason, armed=armed)
-    state = replace(state, control=control)
+    worst = v.faults.worst if v.faults.inhibit and row.to in (S.FAULT, S.OPENING) else None
+    reason = worst.code if worst else row.reason
+    spent = row.to in (S.FAULT, S.LATCHED) or (row.to in ENERGISED and not _asked_to_open(v))
+    control = replace(control, state=row.to, since_s=v.now_s, reason=reason, armed=control.armed and not spent)
+    state = replace(state, control=control, held_s=state.held_s if row.to in MAIN_ON else NEVER_S)
     if row.to in (S.CLOSED, S.RECOVERY_CHARGE):
         return _closed(state, v)
-    if was is S.PRECHARGE and row.guard in (_too_fast, _precharge_late):
-        return _failed_precharge(state, row, v)
-    return state
+    return _precharge_ended(state, row, v) if was is S.PRECHARGE else state
 
 
 def _closed(state: ContactorState, v: View) -> ContactorState:
@@ -299,25 +293,22 @@ def _closed(state: ContactorState, v: View) -> ContactorState:
     return replace(state, control=control, closes_s=(*recent, v.now_s))
 
 
-def _failed_precharge(state: ContactorState, row: Transition, v: View) -> ContactorState:
-    control = replace(
-        state.control,
-        precharge_tries=state.control.precharge_tries + 1,
-        precharge_fast=row.guard is _too_fast,
-        armed=False,
-    )
+def _precharge_ended(state: ContactorState, row: Transition, v: View) -> ContactorState:
+    """However it ended without closing, the resistor is warm; a link that was not charged counts as a failed try."""
+    failed = row.guard in (_too_fast, _precharge_late)
+    tries = state.control.precharge_tries + failed
+    control = replace(state.control, precharge_tries=tries, precharge_fast=row.guard is _too_fast)
     return replace(state, control=control, rest_until_s=v.now_s + v.settings.contactor.precharge_rest_s)
 
 
 def _announce(state: ContactorState, v: View) -> Control:
     """An opening is announced with its countdown from the tick in which it is decided."""
     control = state.control
-    waiting = control.state in (S.CLOSED, S.RECOVERY_CHARGE) and v.faults.open
-    pending = control.state is S.OPENING or waiting
-    if not pending:
+    waiting = state.held_s != NEVER_S
+    if not waiting and control.state is not S.OPENING:
         return control if not control.open_pending else replace(control, open_pending=False, countdown_s=0.0)
     spent_s, whole_s = (
-        (v.now_s - v.state.held_s, v.settings.contactor.fuse_clear_s)
+        (v.now_s - state.held_s, v.settings.contactor.fuse_clear_s)
         if waiting
         else (v.now_s - control.since_s, grace_s(v))
     )

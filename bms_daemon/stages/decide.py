@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import Command, Control, Estimate, Faults, Limits, Measured
@@ -22,7 +22,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class DecideState:
-    contactors: ContactorState = ContactorState()
+    contactors: ContactorState = field(default_factory=ContactorState)
     limits: Limits = Limits()
     fan: float = 0.0
 

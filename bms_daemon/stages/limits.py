@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bms_daemon.config.schema import Settings
-from bms_daemon.model import Binding, Control, Estimate, Faults, Limits, Measured, PackState, Quality
+from bms_daemon.model import Binding, Control, Estimate, Faults, Limits, Measured, PackState
 
 RECOVERY_C = 0.05  # C/20
 
@@ -37,14 +37,14 @@ def limits(
 ) -> Limits:
     """Limits of this tick. ``last`` are those of the tick before, from which a rise is rated."""
     scan, temps = measured.cells.value, measured.temps.value
-    closed = control.state in (PackState.CLOSED, PackState.RECOVERY_CHARGE)
+    closed = control.state in (PackState.CLOSED, PackState.RECOVERY_CHARGE) and _confirmed(measured)
     max_v, min_v = settings.pack.series * settings.cell.max_v, settings.pack.series * settings.cell.min_v
     if scan is None or temps is None or not closed or control.open_pending:
         why = _closed_why(control, stale=closed and not control.open_pending)
         return Limits(max_v=max_v, min_v=min_v, charge_binding=why, discharge_binding=why)
     charge, discharge = _by_cells(measured, settings)
     charge, discharge = _by_temperature(charge, discharge, measured, settings)
-    charge, discharge = _by_faults(charge, discharge, faults, measured, control, settings)
+    charge, discharge = _by_faults(charge, discharge, faults, control, settings)
     rise_a = settings.current.rise_a_per_s * measured.dt_s
     charge = charge.under(last.charge_a + rise_a, Binding.RISING)
     discharge = discharge.under(last.discharge_a + rise_a, Binding.RISING)
@@ -58,6 +58,12 @@ def limits(
         charge.why,
         discharge.why,
     )
+
+
+def _confirmed(measured: Measured) -> bool:
+    """No contact says that the main contactor is open although it was commanded on."""
+    pins = measured.pins.value
+    return pins is None or pins.main_aux_closed is not False
 
 
 def _closed_why(control: Control, stale: bool) -> Binding:
@@ -101,11 +107,8 @@ def _by_temperature(
 
 
 def _by_faults(
-    charge: Bound, discharge: Bound, faults: Faults, measured: Measured, control: Control, settings: Settings
+    charge: Bound, discharge: Bound, faults: Faults, control: Control, settings: Settings
 ) -> tuple[Bound, Bound]:
-    if measured.cells.quality is Quality.HELD:
-        charge = charge.under(charge.amps / 2, Binding.STALE)
-        discharge = discharge.under(discharge.amps / 2, Binding.STALE)
     if faults.derate < 1.0:
         charge = charge.under(charge.amps * faults.derate, Binding.FAULT)
         discharge = discharge.under(discharge.amps * faults.derate, Binding.FAULT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -18,12 +19,14 @@ def doubt_cells(scan: AfeScan, limits: CellLimits, series: int) -> tuple[Doubt, 
     A sum that does not match the stack is doubted and not refused: an over-charged cell among them must still trip.
     """
     cell_v = scan.cell_v
+    if scan.was_reset:
+        return Doubt.RESET, "the chip was reset"
     if cell_v.shape != (series,):
         return Doubt.CELL_MISSING, f"{cell_v.size} cells answered, {series} are configured"
     low_v, high_v = float(cell_v.min()), float(cell_v.max())
-    if low_v >= limits.valid_min_v and high_v <= limits.valid_max_v:
-        return _doubt_sum(scan, limits), ""
-    return _refuse(scan, limits)
+    if not (low_v >= limits.valid_min_v and high_v <= limits.valid_max_v):
+        return _refuse(scan, limits)
+    return _doubt_sum(scan, limits), "" if isfinite(scan.current_a) else "no current in the scan"
 
 
 def _refuse(scan: AfeScan, limits: CellLimits) -> tuple[Doubt, str]:
@@ -46,15 +49,15 @@ def _doubt_sum(scan: AfeScan, limits: CellLimits) -> Doubt:
 def doubt_temps(scan: TempScan, limits: TemperatureLimits) -> tuple[Doubt, TempScan | None]:
     """Blank probes that are open, shorted or lost (NaN); refuse the scan when too few are left."""
     good = (scan.probe_degc >= limits.valid_min_degc) & (scan.probe_degc <= limits.valid_max_degc)
-    if good.all():
-        return Doubt.NONE, scan
     left = int(good.sum())
-    kept = replace(scan, probe_degc=np.where(good, scan.probe_degc, np.nan))
-    if left < limits.probes_required:
-        return Doubt.PROBE_RANGE | Doubt.PROBES_FEW, kept if left else None
-    return Doubt.PROBE_RANGE, kept
+    few = Doubt.PROBES_FEW if left < limits.probes_required else Doubt.NONE
+    if left == 0:
+        return Doubt.PROBE_RANGE | few, None
+    if left == good.size:
+        return few, scan
+    return Doubt.PROBE_RANGE | few, replace(scan, probe_degc=np.where(good, scan.probe_degc, np.nan))
 
 
 def judge_shunt(reading: ShuntReading) -> tuple[ShuntReading | None, str]:
     """A reading without a finite current is none."""
-    return (reading, "") if np.isfinite(reading.current_a) else (None, "no current in the message")
+    return (reading, "") if isfinite(reading.current_a) else (None, "no current in the message")

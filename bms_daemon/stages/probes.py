@@ -64,8 +64,13 @@ class Scene:
         return float(np.nanmin(temps.probe_degc)), float(np.nanmax(temps.probe_degc))
 
     @cached_property
-    def pins(self) -> Pins:
-        return self.measured.pins.value or Pins()
+    def pins(self) -> Pins | None:
+        return self.measured.pins.value
+
+
+def quiet_a(s: Settings) -> float:
+    """Current that counts as none: the larger of 2 A and 0.02 C."""
+    return max(2.0, 0.02 * s.pack.capacity_ah)
 
 
 def nowhere(_: Scene) -> int:
@@ -93,24 +98,27 @@ def frozen_s(scene: Scene) -> float:
     return scene.measured.frozen_s
 
 
-def _doubt(scene: Scene, doubt: Doubt) -> float:
-    return 1.0 if scene.measured.doubts & doubt else 0.0
+def _doubt(scene: Scene, doubt: Doubt, judged: object) -> float:
+    """Whether the newest sample was doubted for this; NaN where nothing that is believed says that it was not."""
+    if scene.measured.doubts & doubt:
+        return 1.0
+    return NAN if judged is None else 0.0
 
 
 def cells_absent(scene: Scene) -> float:
-    return _doubt(scene, Doubt.CELLS_ABSENT)
+    return _doubt(scene, Doubt.CELLS_ABSENT, scene.scan)
 
 
 def cell_missing(scene: Scene) -> float:
-    return _doubt(scene, Doubt.CELL_MISSING)
+    return _doubt(scene, Doubt.CELL_MISSING, scene.scan)
 
 
 def cell_range(scene: Scene) -> float:
-    return _doubt(scene, Doubt.CELL_RANGE)
+    return _doubt(scene, Doubt.CELL_RANGE, scene.scan)
 
 
 def sum_stack(scene: Scene) -> float:
-    return _doubt(scene, Doubt.SUM_STACK)
+    return _doubt(scene, Doubt.SUM_STACK, scene.scan)
 
 
 def cells_quality(scene: Scene) -> float:
@@ -122,23 +130,23 @@ def cells_never(scene: Scene) -> float:
 
 
 def afe_reset(scene: Scene) -> float:
-    return 1.0 if scene.scan is not None and scene.scan.was_reset else 0.0
+    return _doubt(scene, Doubt.RESET, scene.scan)
 
 
-def _trips(scene: Scene) -> Trip:
-    return scene.scan.trips if scene.scan is not None else Trip.NONE
+def _trip(scene: Scene, trips: Trip) -> float:
+    return float(scene.scan.trips & trips) if scene.scan is not None else NAN
 
 
 def afe_trip(scene: Scene) -> float:
-    return float(_trips(scene) & TRIPS)
+    return _trip(scene, TRIPS)
 
 
 def short_circuit(scene: Scene) -> float:
-    return float(_trips(scene) & Trip.SHORT_CIRCUIT)
+    return _trip(scene, Trip.SHORT_CIRCUIT)
 
 
 def afe_watchdog(scene: Scene) -> float:
-    return float(_trips(scene) & Trip.HOST_WATCHDOG)
+    return _trip(scene, Trip.HOST_WATCHDOG)
 
 
 def limits_refused(scene: Scene) -> float:
@@ -159,7 +167,8 @@ def shunt_lost(scene: Scene) -> float:
 
 
 def current_mismatch(scene: Scene) -> float:
-    return _doubt(scene, Doubt.CURRENT_MISMATCH)
+    """The shunt is compared with nothing while the AFE is late."""
+    return _doubt(scene, Doubt.CURRENT_MISMATCH, scene.scan) if scene.measured.cells.quality is Quality.GOOD else NAN
 
 
 def current_when_open_a(scene: Scene) -> float:
@@ -175,9 +184,9 @@ def beyond_limit(scene: Scene) -> float:
         return 0.0
     current_a, limits = scene.measured.current_a, scene.limits
     limit_a = limits.charge_a if current_a > 0.0 else limits.discharge_a
-    slack_a = max(2.0, 0.02 * scene.settings.pack.capacity_ah) + 0.1 * limit_a
-    if not abs(current_a) > limit_a + slack_a:
-        return 0.0
+    over_a = abs(current_a) - limit_a - quiet_a(scene.settings) - 0.1 * limit_a
+    if not over_a > 0.0:
+        return 0.0 if over_a == over_a else NAN
     return 2.0 if limit_a == 0.0 else 1.0
 
 
@@ -201,11 +210,11 @@ def min_probe(scene: Scene) -> int:
 
 
 def probe_range(scene: Scene) -> float:
-    return _doubt(scene, Doubt.PROBE_RANGE)
+    return _doubt(scene, Doubt.PROBE_RANGE, scene.measured.temps.value)
 
 
 def probes_few(scene: Scene) -> float:
-    return _doubt(scene, Doubt.PROBES_FEW)
+    return _doubt(scene, Doubt.PROBES_FEW, scene.measured.temps.value)
 
 
 def temps_quality(scene: Scene) -> float:
@@ -217,16 +226,23 @@ def pins_quality(scene: Scene) -> float:
     return float(scene.measured.pins.quality)
 
 
+def _input(scene: Scene, role: str, level: bool, counts: bool = True) -> float:
+    """Whether an input is at a level where that counts: NaN while inputs are unknown, 0 for one that is not fitted."""
+    if scene.pins is None:
+        return NAN
+    return 1.0 if counts and getattr(scene.pins, role) is level else 0.0
+
+
 def main_welded(scene: Scene) -> float:
-    return 1.0 if scene.pins.main_aux_closed is True and not scene.command.main else 0.0
+    return _input(scene, "main_aux_closed", True, not scene.command.main)
 
 
 def main_not_closing(scene: Scene) -> float:
-    return 1.0 if scene.pins.main_aux_closed is False and scene.command.main else 0.0
+    return _input(scene, "main_aux_closed", False, scene.command.main)
 
 
 def precharge_welded(scene: Scene) -> float:
-    return 1.0 if scene.pins.precharge_aux_closed is True and not scene.command.precharge else 0.0
+    return _input(scene, "precharge_aux_closed", True, not scene.command.precharge)
 
 
 def precharge_tries(scene: Scene) -> float:
@@ -250,19 +266,17 @@ def link_live_v(scene: Scene) -> float:
 
 
 def gpio_failed(scene: Scene) -> float:
-    return 0.0 if scene.actuated.ok and scene.pins.readback_ok else 1.0
+    return _input(scene, "readback_ok", False) if scene.actuated.ok else 1.0
 
 
 def emergency_stop(scene: Scene) -> float:
-    return 1.0 if scene.pins.emergency_stop_ok is False else 0.0
+    return _input(scene, "emergency_stop_ok", False)
 
 
 def interlock_open(scene: Scene) -> float:
     """1: open while moving; 2: open standing still, which is also what is assumed when nobody says."""
-    if scene.pins.interlock_ok is not False:
-        return 0.0
     vcu = scene.measured.vcu.value
-    return 1.0 if vcu is not None and vcu.moving else 2.0
+    return _input(scene, "interlock_ok", False) * (1.0 if vcu is not None and vcu.moving else 2.0)
 
 
 # ------------------------------------------------------------------ communication, compute, storage

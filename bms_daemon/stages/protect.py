@@ -21,6 +21,7 @@ class Standing:
     since_s: float
     active: bool
     fault: Fault
+    derate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def arm(settings: Settings, rules: Iterable[Rule] = RULES) -> RuleSet:
 
 def _step(rung: Rung, settings: Settings) -> Step:
     limit = rung.limit(settings)
-    hold_s = rung.hold_s if isinstance(rung.hold_s, float) else rung.hold_s(settings)
+    hold_s = rung.hold_s(settings) if callable(rung.hold_s) else rung.hold_s
     return Step(limit, limit - rung.slack, hold_s, rung)
 
 
@@ -106,7 +107,8 @@ def protect(scene: Scene, state: ProtectState, rules: RuleSet, now_s: float) -> 
     for group in due_groups(scene.measured):
         for armed in rules[group]:
             changed |= _work(armed, scene, standings, now_s)
-    latched = _cleared(_latched(state.latched, standings) if changed else state.latched, standings, scene)
+    latched = _latched(state.latched, standings) if changed else state.latched
+    latched = _cleared(latched, rules, standings, scene)
     changed = changed or latched is not state.latched
     faults = _picture(standings, latched) if changed else state.faults
     return faults, ProtectState(standings, latched, faults)
@@ -139,7 +141,7 @@ def _climb(
         return False
     count, since_s = (1, now_s) if standing is None else (standing.count + 1, standing.since_s)
     active = count >= step.rung.samples and now_s - since_s >= step.hold_s - 1e-9
-    standings[key] = Standing(count, since_s, active, _fault(rule, step, value, scene, since_s))
+    standings[key] = Standing(count, since_s, active, _fault(rule, step, value, scene, since_s), step.rung.derate)
     return active
 
 
@@ -167,22 +169,29 @@ def _latched(latched: Mapping[str, Fault], standings: Mapping[Key, Standing]) ->
     return {**latched, **new} if new else latched
 
 
-def _cleared(latched: Mapping[str, Fault], standings: Mapping[Key, Standing], scene: Scene) -> Mapping[str, Fault]:
-    """Drop the latches that an order names ("all" names every one), except where the cause still stands."""
+def _cleared(
+    latched: Mapping[str, Fault], rules: RuleSet, standings: Mapping[Key, Standing], scene: Scene
+) -> Mapping[str, Fault]:
+    """Drop the latches that an order names ("all" names every one), except where the cause stands or cannot be seen."""
     named = scene.measured.orders.clear
     if not named or not latched:
         return latched
-    standing = {key[0] for key in standings}
-    return {code: fault for code, fault in latched.items() if code in standing or not ("all" in named or code in named)}
+    kept = {key[0] for key in standings} | {code for code in latched if not ("all" in named or code in named)}
+    kept |= {armed.rule.code for group in rules.values() for armed in group if _unseen(armed.rule, scene)}
+    return {code: fault for code, fault in latched.items() if code in kept}
+
+
+def _unseen(rule: Rule, scene: Scene) -> bool:
+    value = rule.probe(scene)
+    return value != value
 
 
 LOW_CODES = frozenset(rule.code for rule in RULES if rule.low)
 AT_ONCE_CODES = frozenset(rule.code for rule in RULES if rule.at_once)
-DERATES = {(rule.code, i): rung.derate for rule in RULES for i, rung in enumerate(rule.ladder)}
 
 
 def _picture(standings: Mapping[Key, Standing], latched: Mapping[str, Fault]) -> Faults:
-    found = [(standing.fault, DERATES[key]) for key, standing in standings.items() if standing.active]
+    found = [(standing.fault, standing.derate) for standing in standings.values() if standing.active]
     found += [(fault, 1.0) for fault in latched.values()]
     everything = _sum_up(found)
     if not any(fault.code in LOW_CODES for fault, _ in found):

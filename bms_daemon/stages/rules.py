@@ -23,7 +23,7 @@ YES: Limit = lambda _: 0.5  # noqa: E731  for probes that answer 0 or 1
 class Group(Enum):
     """Which new sample makes a rule work; TICK rules work in every tick."""
 
-    CELLS_TRIED = 0  # any new scan, good or refused
+    CELLS_TRIED = 0  # a new scan, believed or refused
     CELLS = 1  # a new good scan
     TEMPS_TRIED = 2
     TEMPS = 3
@@ -82,11 +82,6 @@ def _middle_over_v(s: Settings) -> float:
     return (s.cell.max_v + s.cell.critical_max_v) / 2.0
 
 
-def quiet_a(s: Settings) -> float:
-    """Current that counts as none: the larger of 2 A and 0.02 C."""
-    return max(2.0, 0.02 * s.pack.capacity_ah)
-
-
 RULES: tuple[Rule, ...] = (
     Rule("cell_over_voltage", 1, "S01", D.ELECTRICAL, G.CELLS, probes.max_cell_v,
          (Rung(R.BLOCK_C, lambda s: s.cell.max_v, samples=2, slack=VOLTAGE_SLACK_V),
@@ -117,7 +112,7 @@ RULES: tuple[Rule, ...] = (
     Rule("shunt_lost", 19, "S33 S39 S43", D.COMMUNICATION, G.TICK, probes.shunt_lost, (Rung(R.STOP, lambda _: 1.5),)),
     Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch, (Rung(R.WARN, samples=3), Rung(R.STOP, samples=8))),
     Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CELLS, probes.current_when_open_a,
-         (Rung(R.SECOND, quiet_a, samples=2, latch=True),)),
+         (Rung(R.SECOND, probes.quiet_a, samples=2, latch=True),)),
     Rule("over_temperature", 22, "S48", D.THERMAL, G.TEMPS, probes.max_degc,
          (Rung(R.BLOCK_D, lambda s: s.temperature.discharge_max_degc, samples=2, slack=TEMPERATURE_SLACK_DEGC),), probes.max_probe),
     Rule("under_temperature_charge", 23, "S49", D.THERMAL, G.TEMPS, probes.minus_min_degc,

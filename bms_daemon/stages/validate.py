@@ -99,11 +99,12 @@ class _CellCheck:
 
     def __call__(self, scan: AfeScan) -> tuple[AfeScan | None, str]:
         self.doubts, reason = doubt_cells(scan, self.settings.cell, self.settings.pack.series)
-        if reason or scan.was_reset:
-            self.settled = 0
-            return (None, reason) if reason else (scan, "")
-        self.settled += 1
-        if self.settled < self.settings.afe.settling_scans:
+        enough = self.settings.afe.settling_scans
+        if reason:
+            self.settled = 0 if self.settled < enough or scan.was_reset else self.settled
+            return None, reason
+        self.settled = min(self.settled + 1, enough)
+        if self.settled < enough:
             self.doubts |= Doubt.SETTLING
             return None, "first samples after power-up"
         return scan, ""
@@ -127,7 +128,8 @@ def validate(
     raw: Raw, state: ValidateState, settings: Settings, ages: SourceAges, now_s: float
 ) -> tuple[Measured, ValidateState]:
     """Judge every source's newest sample. Pure; ``now_s`` in monotonic seconds."""
-    check_cells, check_temps = _CellCheck(settings, _settled(state, raw.cells, ages, now_s)), _TempCheck(settings)
+    check_cells = _CellCheck(settings, _settled(state, raw.cells, settings, ages, now_s))
+    check_temps = _TempCheck(settings)
     cells, cells_trail = follow(state.cells, raw.cells, ages.cells, now_s, check_cells)
     temps, temps_trail = follow(state.temps, raw.temps, ages.temps, now_s, check_temps)
     shunt, shunt_trail = follow(state.shunt, raw.shunt, ages.shunt, now_s, judge_shunt)
@@ -137,10 +139,9 @@ def validate(
     span, doubts = _compare_currents(state.span, cells, shunt, doubts, settings)
     conversions, converted_s = _conversions(state, raw.cells, now_s)
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
-    dt_s = max(0.0, now_s - state.now_s) if state.now_s == state.now_s else 0.0
     measured = Measured(
         now_s=now_s,
-        dt_s=dt_s,
+        dt_s=_dt_s(state.now_s, now_s, settings.timing.tick_s),
         cells=cells,
         temps=temps,
         shunt=shunt,
@@ -172,11 +173,20 @@ def validate(
     )
 
 
-def _settled(state: ValidateState, sample: Sample[AfeScan] | None, ages: SourceAges, now_s: float) -> int:
-    """A chip that was lost may have lost its power: its first scans are wild again."""
-    failed = sample is not None and sample.value is None
+def _dt_s(last_s: float, now_s: float, tick_s: float) -> float:
+    """Time since the last tick, 0 in the first; never negative, and a stall counts as three ticks."""
+    step_s = now_s - last_s
+    return min(step_s, 3.0 * tick_s) if step_s > 0.0 else 0.0
+
+
+def _settled(
+    state: ValidateState, sample: Sample[AfeScan] | None, settings: Settings, ages: SourceAges, now_s: float
+) -> int:
+    """A chip that was lost may have lost its power: it settles anew. One bad scan says no such thing."""
+    failed = sample is not None and not sample.ok
+    had_settled = state.settled >= settings.afe.settling_scans
     lost = now_s - state.cells.time_s > ages.cells.lost_s
-    return 0 if failed and lost else state.settled
+    return 0 if lost and (failed or had_settled) else state.settled
 
 
 def _doubts(
@@ -186,7 +196,7 @@ def _doubts(
     check_cells: _CellCheck,
     check_temps: _TempCheck,
 ) -> Doubt:
-    """Doubts stand until the next sample of their source."""
+    """Doubts stand until their source brings something else; a failed attempt settles nothing."""
     kept = last
     if cells.tried:
         kept = (kept & (PROBE_DOUBTS | Doubt.CURRENT_MISMATCH)) | check_cells.doubts
@@ -202,11 +212,12 @@ def _compare_currents(
         span = span.seen(cells.value.current_a)
     if not shunt.fresh or shunt.value is None:
         return span, doubts
+    if cells.quality is not Quality.GOOD:
+        return span.turned(), doubts
     current_a = shunt.value.current_a
     allowed_a = max(settings.current.mismatch_a, settings.current.mismatch_ratio * abs(current_a))
-    apart = cells.quality is Quality.GOOD and span.miss_a(current_a) > allowed_a
-    doubts = doubts | Doubt.CURRENT_MISMATCH if apart else doubts & ~Doubt.CURRENT_MISMATCH
-    return span.turned(), doubts
+    apart = span.miss_a(current_a) > allowed_a
+    return span.turned(), doubts | Doubt.CURRENT_MISMATCH if apart else doubts & ~Doubt.CURRENT_MISMATCH
 
 
 def _conversions(state: ValidateState, sample: Sample[AfeScan] | None, now_s: float) -> tuple[int, float]:

@@ -1,0 +1,205 @@
+"""The composition root: configuration -> hardware, sources, stages, outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bms_daemon import __version__
+from bms_daemon.app.afe_source import AfeSource
+from bms_daemon.app.core import Core, Parts, Source
+from bms_daemon.app.hardware import Hardware, fitted_roles, open_hardware
+from bms_daemon.app.keeper import Keeper
+from bms_daemon.app.orders import OrderBook
+from bms_daemon.app.rig import LiveRig
+from bms_daemon.app.sources import PinSource, ShuntSource
+from bms_daemon.buses.can import CanBus
+from bms_daemon.buses.canlog import FrameLog
+from bms_daemon.can import mapping
+from bms_daemon.can.database import Database
+from bms_daemon.can.database import load as load_database
+from bms_daemon.can.receive import Receiver
+from bms_daemon.can.schedule import Outgoing
+from bms_daemon.can.signals import Identity
+from bms_daemon.can.transmit import Transmitter
+from bms_daemon.config.load import config_hash
+from bms_daemon.config.schema import Settings
+from bms_daemon.drivers import registry
+from bms_daemon.ports import Lines
+from bms_daemon.runtime.journal import Journal, Loaded
+from bms_daemon.runtime.journal_writer import JournalWriter
+from bms_daemon.runtime.link import LinkServer
+from bms_daemon.runtime.messages import LinkRequest
+from bms_daemon.runtime.notify import Notifier, UnitWatchdog
+from bms_daemon.tick import first_state
+
+
+@dataclass(slots=True)
+class Installation:
+    """A core and everything that it holds open."""
+
+    core: Core
+    hardware: Hardware
+    bus: CanBus | None
+    link: LinkServer | None
+    loaded: Loaded
+
+    def close(self) -> None:
+        if self.bus is not None:
+            self.bus.close()
+        if self.link is not None:
+            self.link.close()
+        self.hardware.close()
+
+
+def build(
+    settings: Settings, hardware: Hardware | None = None, can_log: Path | None = None, linked: bool = True
+) -> Installation:
+    """Open everything and wire it, in the running loop. Raises BusFault for a device that is not there."""
+    hardware = hardware or open_hardware(settings)
+    loaded = Journal(settings.journal.path).load()
+    configuration = config_hash(settings)
+    keeper = Keeper(
+        JournalWriter(Journal(settings.journal.path)), loaded.survivor, configuration, settings.journal.period_s
+    )
+    database = load_database(settings.can.id_offset)
+    bus = _open_bus(settings, can_log)
+    receiver = Receiver(database, settings.can)
+    if bus is not None:
+        bus.start(receiver.accept)
+    orders = OrderBook()
+    wiring = _Wiring()
+    rig, sources = _rig(settings, hardware, orders, bus, receiver, wiring)
+    rig.commissioned, rig.approved = keeper.commissioned, keeper.approved
+    link = LinkServer(settings.link.socket, wiring.ask) if linked else None
+    notifier = Notifier()
+    core = Core(
+        Parts(
+            settings,
+            rig,
+            sources,
+            orders,
+            keeper,
+            _transmitter(settings, database, configuration),
+            bus,
+            link,
+            notifier,
+            UnitWatchdog(notifier),
+            first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
+            _identity(settings, database, configuration),
+        )
+    )
+    wiring.core = core
+    if link is not None:
+        link.start()
+    return Installation(core, hardware, bus, link, loaded)
+
+
+class _Wiring:
+    """Calls that go from sources back to the core, which is made after them."""
+
+    def __init__(self) -> None:
+        self.core: Core | None = None
+        self.afe: AfeSource | None = None
+
+    def nudge(self) -> None:
+        if self.core is not None:
+            self.core.ticker.nudge()
+
+    def edge(self, role: str, level: bool) -> None:
+        if role != "alert":
+            self.nudge()
+        elif level and self.afe is not None:
+            self.afe.alert()
+
+    def is_open(self) -> bool:
+        return self.core is None or not (self.core.state.command.main or self.core.state.command.precharge)
+
+    def ask(self, request: LinkRequest) -> str | None:
+        assert self.core is not None
+        refusal = self.core.parts.orders.ask(request.action, request.code)
+        if refusal is None:
+            self.nudge()
+        return refusal
+
+
+def _rig(
+    settings: Settings,
+    hardware: Hardware,
+    orders: OrderBook,
+    bus: CanBus | None,
+    receiver: Receiver,
+    wiring: _Wiring,
+) -> tuple[LiveRig, tuple[Source, ...]]:
+    driver = registry.make_afe(settings.afe.kind, hardware.i2c, settings.afe.settings, settings.pack.series)
+    afe = wiring.afe = AfeSource(driver, settings.afe, wiring.is_open, wiring.nudge)
+    fitted = fitted_roles(settings.gpio)
+    pins = PinSource(hardware.lines, fitted, settings.gpio.read_period_s, wiring.edge)
+    sources: list[Source] = [afe.run]
+    shunt = None
+    if settings.shunt is not None and hardware.serial is not None:
+        sensor = registry.make_shunt(settings.shunt.kind, hardware.serial, settings.shunt.settings)
+        shunt = ShuntSource(sensor, settings.shunt.period_s)
+        sources.append(shunt.run)
+    sources += _simulated(settings, hardware)
+    rig = LiveRig(afe, shunt, pins, hardware.lines, orders, bus, receiver, fitted)
+    return rig, tuple(sources)
+
+
+def _simulated(settings: Settings, hardware: Hardware) -> list[Source]:
+    """What keeps a simulated world moving: its clockwork, and an energy manager on the bus."""
+    if hardware.world is None:
+        return []
+    from bms_daemon.sim.ems import EnergyManager
+    from bms_daemon.sim.plant import Plant
+
+    found: list[Source] = [hardware.world.run]
+    if settings.sim is not None and settings.sim.manager and isinstance(hardware.world.pack, Plant):
+        manager = EnergyManager(settings.can.interface, settings.can.channel, settings.can.id_offset)
+        manager.on_limits = hardware.world.pack.outside.publish
+        found.append(manager.run)
+    return found
+
+
+def _open_bus(settings: Settings, can_log: Path | None) -> CanBus | None:
+    if settings.can.interface == "none":
+        return None
+    return CanBus(settings.can.interface, settings.can.channel, FrameLog(can_log) if can_log else None)
+
+
+def _transmitter(settings: Settings, database: Database, configuration: str) -> Transmitter:
+    extra: list[Outgoing] = []
+    errors: list[str] = []
+    if settings.can.user_dbc is not None:
+        taken = [database.frame_id(message.name) for message in database.sent()]
+        extra, errors = mapping.load(settings.can.user_dbc, taken)
+    if errors:
+        raise ValueError("; ".join(errors))
+    return Transmitter(database, settings.can, _sender(settings, configuration), extra)
+
+
+def _sender(settings: Settings, configuration: str) -> Identity:
+    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+    probes = len(getattr(settings.afe.settings, "probes", ()))
+    profile = 1 if settings.node.profile == "vehicle" else 0
+    return Identity(
+        settings.node.id, profile, settings.pack.series, probes, (major, minor, patch), int(configuration[:8], 16)
+    )
+
+
+def _identity(settings: Settings, database: Database, configuration: str) -> dict[str, Any]:
+    return {
+        "name": settings.node.name,
+        "site": settings.node.site,
+        "version": __version__,
+        "configuration": configuration,
+        "dbc": database.sha256.hex(),
+        "dbc_version": list(database.version),
+    }
+
+
+def off(lines: Lines, roles: frozenset[str]) -> None:
+    """Drive every fitted output off."""
+    lines.write({role: False for role in ("main", "precharge", "dead_man", "second_disconnect") if role in roles})

@@ -1,0 +1,156 @@
+"""The core: one task a source, the tick, and what follows each tick. Any exception releases the coils at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bms_daemon.app.events import events_between
+from bms_daemon.app.keeper import Keeper
+from bms_daemon.app.lateness import LatenessRecord
+from bms_daemon.app.orders import OrderBook
+from bms_daemon.app.rig import LiveRig
+from bms_daemon.buses.can import CanBus
+from bms_daemon.can.transmit import Transmitter
+from bms_daemon.config.schema import Settings
+from bms_daemon.model import Event, Snapshot
+from bms_daemon.runtime.link import LinkServer
+from bms_daemon.runtime.notify import Notifier, UnitWatchdog
+from bms_daemon.runtime.plain import plain, plain_event
+from bms_daemon.runtime.ticker import Tick, Ticker
+from bms_daemon.stages.contactors import ENERGISED
+from bms_daemon.tick import Plan, State, tick
+
+log = structlog.get_logger()
+Source = Callable[[], Awaitable[None]]
+Watcher = Callable[[Snapshot], None]
+
+
+@dataclass(slots=True)
+class Parts:
+    """What the composition root hands to the core."""
+
+    settings: Settings
+    rig: LiveRig
+    sources: tuple[Source, ...]
+    orders: OrderBook
+    keeper: Keeper
+    transmitter: Transmitter
+    bus: CanBus | None
+    link: LinkServer | None
+    notifier: Notifier
+    watchdog: UnitWatchdog
+    first: State
+    identity: dict[str, Any]
+
+
+class Core:
+    """One string's core. ``watchers`` see every snapshot; they must be quick."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.plan = Plan.of(parts.settings)
+        self.state = parts.first
+        self.last: Snapshot | None = None
+        self.late = LatenessRecord()
+        self.watchers: list[Watcher] = []
+        self.ticker = Ticker(parts.settings.timing.tick_s)
+        self._shown_s = float("-inf")
+        self._ready = False
+
+    async def run(self) -> None:
+        """Run until a shutdown order has opened the pack. Raises what broke, after the coils were released."""
+        sources = [asyncio.ensure_future(self._guarded(source)) for source in self.parts.sources]
+        ticks = asyncio.ensure_future(self._ticks())
+        try:
+            await asyncio.wait([ticks, *sources], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.parts.rig.safe_state()
+            ended = [task for task in (ticks, *sources) if task.done()]
+            await _end([ticks, *sources])
+            self.ticker.close()
+        for task in ended:
+            task.result()
+        await self.parts.keeper.finish(self.state)
+
+    def shutdown(self) -> None:
+        """Ask for an orderly end: announce, wait for low current, open, stop."""
+        self.parts.orders.shutdown = True
+        self.parts.notifier.stopping()
+        self.ticker.nudge()
+
+    async def _guarded(self, source: Source) -> None:
+        try:
+            await source()
+        except Exception:
+            self.parts.rig.safe_state()
+            log.exception("source failed", source=getattr(source, "__qualname__", "?"))
+            raise
+
+    async def _ticks(self) -> None:
+        try:
+            while self._turn(await self.ticker.wait()):
+                pass
+        except Exception:
+            self.parts.rig.safe_state()
+            log.exception("tick failed")
+            raise
+
+    def _turn(self, now: Tick) -> bool:
+        """One tick and what follows it; False when the core may end."""
+        rig = self.parts.rig
+        if not now.edge:
+            rig.lateness_s = now.lateness_s
+            self.late.add(now.lateness_s, now.missed)
+        rig.journal_ok = self.parts.keeper.ok
+        self.state, snapshot = tick(rig, self.state, self.plan, now.now_s)
+        self._publish(snapshot)
+        last, self.last = self.last, snapshot
+        self._tell(last, snapshot)
+        self.parts.keeper.watch(self.state, now.now_s)
+        self._feed(snapshot)
+        return not (self.parts.orders.shutdown and snapshot.control.state not in ENERGISED)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        parts, now_s = self.parts, snapshot.now_s
+        if parts.bus is not None:
+            parts.bus.send(parts.transmitter.due(snapshot, now_s))
+            parts.bus.poll()
+        for watcher in self.watchers:
+            watcher(snapshot)
+        if parts.link is None or not parts.link.clients or now_s < self._shown_s + parts.settings.link.period_s:
+            return
+        self._shown_s = now_s
+        parts.link.publish(plain(snapshot) | {"identity": parts.identity, "timing": self.late.plain()})
+
+    def _tell(self, last: Snapshot | None, snapshot: Snapshot) -> None:
+        if last is not None and last.faults is snapshot.faults and last.control.state is snapshot.control.state:
+            return
+        for event in events_between(last, snapshot):
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        level = log.warning if event.kind == "fault" else log.info
+        level(event.text, kind=event.kind, code=event.code)
+        if self.parts.link is not None:
+            self.parts.link.event(plain_event(event))
+
+    def _feed(self, snapshot: Snapshot) -> None:
+        """The unit's watchdog lives on good ticks alone: on time, and with outputs that obey."""
+        on_time = snapshot.measured.lateness_s < 0.5
+        if not (on_time and snapshot.actuated.ok):
+            return
+        if not self._ready:
+            self._ready = True
+            self.parts.notifier.ready("running")
+        self.parts.watchdog.feed(snapshot.now_s)
+
+
+async def _end(tasks: list[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

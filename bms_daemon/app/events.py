@@ -1,0 +1,68 @@
+"""What happened between two snapshots, as events for the log, the link and the ring."""
+
+from __future__ import annotations
+
+from bms_daemon.model import Event, Fault, Faults, Snapshot
+
+
+def events_between(last: Snapshot | None, snapshot: Snapshot) -> list[Event]:
+    """Changes of state and of faults. Empty, and cheap, when nothing changed."""
+    found: list[Event] = []
+    if last is None or snapshot.control.state is not last.control.state:
+        found.append(_state_event(last, snapshot))
+    before = last.faults if last is not None else Faults()
+    if snapshot.faults is not before:
+        found += _fault_events(before, snapshot)
+    return found
+
+
+def _state_event(last: Snapshot | None, snapshot: Snapshot) -> Event:
+    control = snapshot.control
+    was = "start" if last is None else last.control.state.name.lower()
+    text = f"{was} to {control.state.name.lower()}" + (f": {control.reason}" if control.reason else "")
+    return Event(snapshot.now_s, "state", control.state.name.lower(), text, _picture(snapshot))
+
+
+def _fault_events(last: Faults, snapshot: Snapshot) -> list[Event]:
+    before = {fault.code: fault for fault in last.active}
+    after = {fault.code: fault for fault in snapshot.faults.active}
+    found = [
+        Event(snapshot.now_s, "fault", code, _fault_text(fault), _fault_data(fault, snapshot))
+        for code, fault in after.items()
+        if code not in before or before[code].reaction is not fault.reaction
+    ]
+    found += [Event(snapshot.now_s, "cleared", code, f"{code} is gone") for code in before if code not in after]
+    return found
+
+
+def _fault_text(fault: Fault) -> str:
+    where = f" at {fault.where}" if fault.where else ""
+    latch = ", latched" if fault.latched else ""
+    return f"{fault.code}{where}: {fault.value:.3f} against {fault.limit:.3f}, {fault.reaction.name}{latch}"
+
+
+def _fault_data(fault: Fault, snapshot: Snapshot) -> dict[str, object]:
+    return {
+        "reaction": fault.reaction.name.lower(),
+        "domain": fault.domain.name.lower(),
+        "latched": fault.latched,
+        "value": fault.value,
+        "limit": fault.limit,
+        "where": fault.where,
+        **_picture(snapshot),
+    }
+
+
+def _picture(snapshot: Snapshot) -> dict[str, object]:
+    """The measurements that people ask for first."""
+    scan, temps = snapshot.measured.cells.value, snapshot.measured.temps.value
+    picture: dict[str, object] = {"current_a": snapshot.measured.current_a, "soc": snapshot.estimate.soc}
+    if scan is not None:
+        picture |= {
+            "min_cell_v": float(scan.cell_v.min()),
+            "max_cell_v": float(scan.cell_v.max()),
+            "link_v": scan.link_v,
+        }
+    if temps is not None:
+        picture |= {"probe_degc": [float(value) for value in temps.probe_degc]}
+    return picture

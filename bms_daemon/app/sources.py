@@ -1,0 +1,74 @@
+"""The other sources: the shunt's task and the digital inputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from bms_daemon.app.slot import Slot
+from bms_daemon.model import BusFault, Pins, ShuntReading
+from bms_daemon.ports import CurrentSensor, Lines
+
+RETRY_S = 0.2
+INPUTS = ("emergency_stop", "interlock", "main_aux", "precharge_aux")
+
+
+class ShuntSource:
+    """Reads a sensor that speaks by itself; silence of three periods is a failed sample."""
+
+    def __init__(self, sensor: CurrentSensor, period_s: float) -> None:
+        self.slot: Slot[ShuntReading] = Slot()
+        self._sensor, self._period_s = sensor, period_s
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(3.0 * self._period_s):
+                    reading = await self._sensor.read()
+            except TimeoutError:
+                self.slot.fail("silent", self._loop.time())
+            except BusFault as fault:
+                self.slot.fail(str(fault), self._loop.time())
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.slot.put(reading, self._loop.time())
+
+
+class PinSource:
+    """Digital inputs: read at their period and after every edge, together with the outputs' read-back."""
+
+    def __init__(
+        self, lines: Lines, fitted: frozenset[str], period_s: float, on_edge: Callable[[str, bool], None]
+    ) -> None:
+        self.slot: Slot[Pins] = Slot()
+        self.written: dict[str, bool] = {}
+        self._lines, self._fitted, self._period_s = lines, fitted, period_s
+        self._on_edge = on_edge
+        self._dirty = True
+        self._read_s = float("-inf")
+        lines.on_edge(self._edge)
+
+    def refresh(self, now_s: float) -> None:
+        """Read the lines if an edge came or the period has passed. Synchronous: one ioctl."""
+        if not self._dirty and now_s - self._read_s < self._period_s - 1e-6:
+            return
+        self._dirty, self._read_s = False, now_s
+        try:
+            self.slot.put(self._pins(self._lines.read()), now_s)
+        except BusFault as fault:
+            self.slot.fail(str(fault), now_s)
+
+    def _pins(self, levels: dict[str, bool]) -> Pins:
+        seen = {role: levels.get(role) for role in INPUTS if role in self._fitted}
+        return Pins(
+            emergency_stop_ok=seen.get("emergency_stop"),
+            interlock_ok=seen.get("interlock"),
+            main_aux_closed=seen.get("main_aux"),
+            precharge_aux_closed=seen.get("precharge_aux"),
+            readback_ok=all(levels.get(role, level) == level for role, level in self.written.items()),
+        )
+
+    def _edge(self, role: str, level: bool) -> None:
+        self._dirty = True
+        self._on_edge(role, level)

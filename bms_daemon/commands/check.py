@@ -1,0 +1,50 @@
+"""``bms-daemon check``: read configurations, list every error, and say what follows from them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bms_daemon.commands._connect import CONFIGURATION, OK, settings_of
+from bms_daemon.config.schema import Settings
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("check", help="check configurations; nothing but the files is touched")
+    parser.add_argument("config", type=Path, nargs="+", metavar="CONFIG")
+    parser.add_argument("--timing", action="store_true", help="print the bound of every reaction")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 when every file is accepted, 78 when one is refused."""
+    code = OK
+    for path in args.config:
+        settings = settings_of(path)
+        if settings is None:
+            code = CONFIGURATION
+            continue
+        _report(path, settings, args.timing)
+    return code
+
+
+def _report(path: Path, settings: Settings, timing: bool) -> None:
+    from bms_daemon.config.checks import advice
+    from bms_daemon.config.load import config_hash
+
+    pack = settings.pack
+    what = f"{pack.series}s {pack.chemistry.upper()}, {pack.capacity_ah:g} Ah"
+    print(f"{path}: good. {what}; configuration {config_hash(settings)[:12]}")
+    for text in advice(settings):
+        print(f"  note: {text}")
+    hardware: dict[str, float] = getattr(settings.afe.settings, "hardware_limits", dict)()
+    for key, value in hardware.items():
+        print(f"  hardware limit {key} = {value:.6g}")
+    if timing:
+        from bms_daemon.stages.bounds import table
+
+        print(table(settings))

@@ -1,0 +1,49 @@
+"""``bms-daemon request``: ask the core to open, close, clear a latched fault, or allow a recovery charge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, cast
+
+from bms_daemon.commands._connect import FAILED, OK, add_target, with_link
+from bms_daemon.runtime.link_client import LinkClient
+from bms_daemon.runtime.log import printable
+from bms_daemon.runtime.messages import Action
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+EXPIRES_IN_S = 5.0
+_HELP = {
+    "open": "open the contactors",
+    "close": "close them, if the core finds everything in order",
+    "clear": "clear a latched fault whose cause is gone",
+    "recovery-charge": "allow a charge of an under-voltage pack, 30 minutes at most",
+}
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("request", help="ask the core for something; it may refuse")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in _HELP.items():
+        child = verbs.add_parser(verb, help=text)
+        if verb == "clear":
+            child.add_argument("code", metavar="CODE", help="the fault's code, as status shows it")
+        add_target(child)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 when accepted, 1 when refused, 69 when the core does not answer, 78 for the configuration."""
+    action = cast(Action, args.verb.replace("-", "_"))
+    return with_link(args, lambda link: _ask(link, action, getattr(args, "code", "")))
+
+
+async def _ask(link: LinkClient, action: Action, code: str) -> int:
+    reply = await link.request(action, code, EXPIRES_IN_S)
+    if not reply.accepted:
+        print(f"refused: {printable(reply.reason)}", file=sys.stderr)
+        return FAILED
+    print("accepted")
+    return OK

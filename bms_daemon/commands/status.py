@@ -1,0 +1,129 @@
+"""``bms-daemon status``: what the core sees now, as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from bms_daemon.commands._connect import OK, add_target, with_link
+from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
+from bms_daemon.runtime.log import printable
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+WAIT_S = 5.0
+CLEAR = "\x1b[H\x1b[J"
+
+
+def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("status", help="show what the core sees now")
+    add_target(parser)
+    parser.add_argument("--json", action="store_true", help="the whole snapshot, one line each")
+    parser.add_argument("--watch", action="store_true", help="again with every snapshot, until interrupted")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0, 69 when the core does not answer or sends nothing, 78 for the configuration."""
+    return with_link(args, lambda link: _show(link, args.json, args.watch))
+
+
+async def _show(link: LinkClient, as_json: bool, watch: bool) -> int:
+    while True:
+        snapshot = await _next_snapshot(link)
+        if as_json:
+            print(json.dumps(snapshot), flush=True)
+        else:
+            print((CLEAR if watch else "") + table(snapshot), flush=True)
+        if not watch:
+            return OK
+
+
+async def _next_snapshot(link: LinkClient) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                message = await anext(link)
+                if message.get("kind") == "snapshot":
+                    return message
+    except TimeoutError:
+        raise LinkUnavailable(f"the core answers but has sent no snapshot for {WAIT_S:g} s") from None
+
+
+def table(snapshot: dict[str, Any]) -> str:
+    """A snapshot in the link's form as lines for a person."""
+    rows = [*_pack(snapshot), *_limits(snapshot["limits"]), *_sources(snapshot["measured"])]
+    lines = [f"{name:<17}{text}" for name, text in rows]
+    return "\n".join(printable(line) for line in [*lines, *_faults(snapshot["faults"])])
+
+
+def _number(value: float | None, unit: str, digits: int = 1) -> str:
+    return "unknown" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def _pack(snapshot: dict[str, Any]) -> list[tuple[str, str]]:
+    control, estimate, measured = snapshot["control"], snapshot["estimate"], snapshot["measured"]
+    scan = measured["cells"]["value"] or {}
+    temps = measured["temps"]["value"] or {}
+    reason = f" ({control['reason']})" if control["reason"] else ""
+    pending = f", opens in {control['countdown_s']:.1f} s" if control["open_pending"] else ""
+    return [
+        ("node", f"{snapshot['node']}, tick {snapshot['tick']}"),
+        ("state", f"{control['state']}{reason}{pending}"),
+        ("soc", _soc(estimate)),
+        ("current", _number(measured["current_a"], "A") + " (positive: charging)"),
+        ("pack", f"{_number(scan.get('pack_v'), 'V')}, link {_number(scan.get('link_v'), 'V')}"),
+        ("cells", _range(scan.get("cell_v"), "V", 3)),
+        ("probes", _range(temps.get("probe_degc"), "degC", 1)),
+    ]
+
+
+def _soc(estimate: dict[str, Any]) -> str:
+    if not estimate["soc_valid"] or estimate["soc"] is None:
+        return "unknown"
+    return f"{100.0 * estimate['soc']:.1f} % +- {100.0 * estimate['soc_sigma']:.1f} %"
+
+
+def _range(values: list[float | None] | None, unit: str, digits: int) -> str:
+    """Lowest and highest of the known values, each with its number from 1."""
+    known = [(value, index) for index, value in enumerate(values or (), 1) if value is not None]
+    if not known:
+        return "unknown"
+    (low, low_at), (high, high_at) = min(known), max(known)
+    missing = len(values or ()) - len(known)
+    tail = f", {missing} unknown" if missing else ""
+    return f"{low:.{digits}f} {unit} (#{low_at}) to {high:.{digits}f} {unit} (#{high_at}){tail}"
+
+
+def _limits(limits: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (f"{way} limit", f"{_number(limits[f'{way}_a'], 'A')}, {_number(limits[f'{way}_w'], 'W', 0)}: {binding}")
+        for way in ("charge", "discharge")
+        for binding in (limits[f"{way}_binding"],)
+    ]
+
+
+def _sources(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, f"{channel['quality']}, {_number(channel['age_s'], 's old', 2)} {channel['reason']}".rstrip())
+        for name in ("cells", "temps", "shunt", "pins", "vcu")
+        for channel in (measured[name],)
+        if channel["age_s"] is not None or channel["reason"] != "never seen"
+    ]
+
+
+def _faults(faults: dict[str, Any]) -> list[str]:
+    lines = [_fault(fault) for fault in faults["active"]]
+    active = {fault["code"] for fault in faults["active"]}
+    lines += [f"  {code}: latched, cause gone; clear it by request" for code in faults["latched"] if code not in active]
+    return ["faults", *lines] if lines else ["no faults"]
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    where = f" at #{fault['where']}" if fault["where"] else ""
+    value = "" if fault["value"] is None else f", {fault['value']:.4g}"
+    limit = "" if fault["limit"] is None else f" against {fault['limit']:.4g}"
+    return f"  {fault['code']}: {fault['reaction']}{', latched' if fault['latched'] else ''}{where}{value}{limit}"
