@@ -1,0 +1,32 @@
+"""What is told and what is kept: events, and what must outlive the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth a log line. ``data`` holds plain numbers and strings."""
+
+    time_s: float
+    kind: str
+    code: str
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """What must outlive the process."""
+
+    soc: float = float("nan")
+    soc_sigma: float = 1.0
+    latched: tuple[str, ...] = ()
+    closes: int = 0
+    charge_throughput_ah: float = 0.0
+    discharge_throughput_ah: float = 0.0
+    precharge_tries: int = 0
+    commissioned_hash: str = ""
+    boots: int = 0
