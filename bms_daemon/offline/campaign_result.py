@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import Reaction
@@ -90,21 +90,15 @@ def measure(bench: Bench, blank: Result, true_s: float) -> Result:
     opens = reaction >= R.STOP
     open_s = released_by_s(bench, reaction, true_s) if opens else NAN
     bound = bound_of(bench.settings, blank.row, code, reaction)
-    found = Result(
-        blank.case,
-        blank.row,
-        blank.mode,
-        blank.phase,
-        code,
-        reaction,
-        blank.problems,
-        detect_s - true_s,
-        decide_s - detect_s,
-        open_s - decide_s,
-        NAN if reaction is R.SECOND else announced_s(bench, reaction, true_s) - true_s,
-        open_s - true_s,
-        bound.announce_s if bound else NAN,
-        bound.open_s if bound and bound.open_s is not None else NAN,
+    found = replace(
+        blank,
+        detect_s=detect_s - true_s,
+        decide_s=decide_s - detect_s,
+        actuate_s=open_s - decide_s,
+        announce_s=NAN if reaction is R.SECOND else announced_s(bench, reaction, true_s) - true_s,
+        open_s=open_s - true_s,
+        announce_bound_s=bound.announce_s if bound else NAN,
+        open_bound_s=bound.open_s if bound and bound.open_s is not None else NAN,
     )
     return with_problems(found, late(found))
 
@@ -125,6 +119,4 @@ def late(found: Result) -> list[str]:
 
 def with_problems(result: Result, problems: list[str]) -> Result:
     """The same with more problems."""
-    from dataclasses import replace
-
     return replace(result, problems=(*result.problems, *problems)) if problems else result

@@ -118,7 +118,7 @@ def _inhibited(v: View) -> bool:
 
 
 def _clear(v: View) -> bool:
-    return not v.faults.inhibit and not v.faults.latched
+    return not v.faults.inhibit
 
 
 def _unlatched(v: View) -> bool:
@@ -150,8 +150,7 @@ def _may_close(v: View) -> bool:
 
 def _startable(v: View, faults: Faults) -> bool:
     """What every closing needs."""
-    clear = not faults.inhibit and not faults.latched
-    return clear and _known(v) and _aux_open(v) and _rested(v) and not _asked_to_open(v)
+    return not faults.inhibit and _known(v) and _aux_open(v) and _rested(v) and not _asked_to_open(v)
 
 
 def _link_dead(v: View) -> bool:
