@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(autouse=True)
-def no_task_left_pending() -> Iterator[None]:
-    """A test that leaves an asyncio task pending fails."""
+def no_task_left_pending(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test whose event loop ends with a task still pending fails, although asyncio would cancel it in silence."""
+    left: list[str] = []
+    cancel_all = asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined]
+
+    def record(loop: asyncio.AbstractEventLoop) -> None:
+        left.extend(repr(task) for task in asyncio.all_tasks(loop))
+        cancel_all(loop)
+
+    monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", record)
     yield
-    gc.collect()
-    pending = [task for task in asyncio.all_tasks(loop) if not task.done()] if (loop := _loop_of_thread()) else []
-    assert not pending, f"tasks left pending: {pending}"
-
-
-def _loop_of_thread() -> asyncio.AbstractEventLoop | None:
-    """The loop set for this thread, if one is."""
-    return asyncio.events._get_running_loop()
+    assert not left, f"tasks left pending: {left}"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ LOADED_SIGMA = 0.3  # a guess from a voltage under load
 START_SIGMA_MAX = 0.25  # a start less certain than this is not called valid
 REST_C = 0.02  # current below which a voltage counts as rest voltage
 REST_S = 1800.0  # a pack at rest for so long may start anew where counting has become worthless
+MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
 HOUR_S = 3600.0
 
 
@@ -43,6 +44,7 @@ def resume(survivor: Survivor | None, settings: Settings) -> EstimateState:
 
 def estimate(measured: Measured, state: EstimateState, settings: Settings) -> tuple[Estimate, EstimateState]:
     """Count the charge of a new scan; trapezoid over the scans' own times. A gap adds uncertainty, not charge."""
+    state = replace(state, estimate=_with_monitor(state.estimate, measured)) if measured.shunt.fresh else state
     scan = measured.cells.value
     if scan is None or not measured.cells.fresh:
         return state.estimate, state
@@ -63,6 +65,15 @@ def _start(scan: AfeScan, resting: bool, past: Estimate, settings: Settings) -> 
     soc, sigma = soc_from_rest(float(scan.cell_v.min()), settings.pack.chemistry)
     sigma = sigma if resting else max(sigma, LOADED_SIGMA)
     return replace(past, soc=soc, soc_sigma=sigma, soc_valid=sigma <= START_SIGMA_MAX)
+
+
+def _with_monitor(past: Estimate, measured: Measured) -> Estimate:
+    """A battery monitor's own count is worth more than a flat curve; one that contradicts is left aside."""
+    soc = measured.shunt.value.soc if measured.shunt.value is not None else float("nan")
+    vague = past.soc_sigma > 2.0 * MONITOR_SIGMA
+    if not vague or not abs(soc - past.soc) <= 2.0 * past.soc_sigma:
+        return past
+    return replace(past, soc=soc, soc_sigma=MONITOR_SIGMA, soc_valid=True)
 
 
 def _count(scan: AfeScan, at_s: float, state: EstimateState, settings: Settings) -> Estimate:

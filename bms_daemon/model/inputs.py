@@ -38,7 +38,6 @@ class Sample(Generic[T]):
     time_s: float
     seq: int
     reason: str = ""
-    received: bool = True  # False: a receiver's report of silence, not an attempt
 
     @property
     def ok(self) -> bool:

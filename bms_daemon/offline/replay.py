@@ -28,7 +28,7 @@ from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.settings import WorldSettings
 from bms_daemon.sim.world import World
 
-WARM_UP_S = 10.3  # the fraction puts the one temperature scan a second well behind the rows' whole seconds
+WARM_UP_S = 10.7  # the one temperature scan a second comes 0.3 s after whole seconds of the rows: conversions are done
 SETTLE_S = 0.45  # what a new row needs to come through the chip's conversions and the scans
 AFTER_S = 0.1  # the last row has been judged by then
 VALUE_DOUBTS = Doubt.CELLS_ABSENT | Doubt.CELL_MISSING | Doubt.CELL_RANGE | Doubt.PROBE_RANGE | Doubt.PROBES_FEW

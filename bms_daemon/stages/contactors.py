@@ -86,7 +86,11 @@ def _must_open(v: View) -> bool:
 
 
 def _must_stop(v: View) -> bool:
-    return v.faults.stop or v.measured.orders.shutdown
+    return v.faults.stop
+
+
+def _shutting_down(v: View) -> bool:
+    return v.measured.orders.shutdown
 
 
 def _asked_to_open(v: View) -> bool:
@@ -218,6 +222,7 @@ TABLE: tuple[Transition, ...] = (
     _row((S.PRECHARGE,), _precharged, S.CLOSED, "link precharged"),
     _row((S.PRECHARGE,), _precharge_late, S.STANDBY, "precharge took too long"),
     _row((S.CLOSED, S.RECOVERY_CHARGE), _must_stop, S.OPENING, "stop"),
+    _row((S.CLOSED, S.RECOVERY_CHARGE), _shutting_down, S.OPENING, "shutting down"),
     _row((S.CLOSED, S.RECOVERY_CHARGE), _asked_to_open, S.OPENING, "asked to open"),
     _row((S.RECOVERY_CHARGE,), _recovered, S.OPENING, "recovery charge ended"),
     _row((S.OPENING,), _may_open, S.STANDBY, "opened"),

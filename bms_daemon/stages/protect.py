@@ -103,10 +103,13 @@ def due_groups(measured: Measured) -> tuple[Group, ...]:
 def protect(scene: Scene, state: ProtectState, rules: RuleSet, now_s: float) -> tuple[Faults, ProtectState]:
     """Work every due rule, latch what latches, clear what an order clears and whose cause is gone."""
     standings = dict(state.standings)
+    standing = {code for code, _ in standings}
     changed = False
     for group in due_groups(scene.measured):
         for armed in rules[group]:
-            changed |= _work(armed, scene, standings, now_s)
+            value = armed.rule.probe(scene)
+            if value > armed.floor or armed.rule.code in standing:
+                changed |= _work(armed, value, scene, standings, now_s)
     latched = _latched(state.latched, standings) if changed else state.latched
     latched = _cleared(latched, rules, standings, scene)
     changed = changed or latched is not state.latched
@@ -114,17 +117,13 @@ def protect(scene: Scene, state: ProtectState, rules: RuleSet, now_s: float) -> 
     return faults, ProtectState(standings, latched, faults)
 
 
-def _work(armed: Armed, scene: Scene, standings: dict[Key, Standing], now_s: float) -> bool:
-    """Work one rule; True when a rung became active or ceased to be."""
-    value = armed.rule.probe(scene)
-    code = armed.rule.code
-    if not value > armed.floor and not any((code, i) in standings for i in range(len(armed.steps))):
-        return False
+def _work(armed: Armed, value: float, scene: Scene, standings: dict[Key, Standing], now_s: float) -> bool:
+    """Work one rule that begins or stands; True when a rung became active or ceased to be. Unknown changes nothing."""
     if value != value:
         return False
     changed = False
     for i, step in enumerate(armed.steps):
-        changed |= _climb(armed.rule, step, (code, i), value, scene, standings, now_s)
+        changed |= _climb(armed.rule, step, (armed.rule.code, i), value, scene, standings, now_s)
     return changed
 
 
