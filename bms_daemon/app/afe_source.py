@@ -75,7 +75,7 @@ class AfeSource:
             self._applied, self.refusal = (False, False), ""
         except (BusFault, TimeoutError) as error:
             self.refusal = str(error) or "the chip did not answer in time"
-            self.cells.fail(self.refusal, now_s)
+            self.cells.fail(self.refusal, self._loop.time())
 
     async def _switch_when_needed(self) -> None:
         if self.accepted is None or self._wanted == self._applied:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from bms_daemon import __version__
 from bms_daemon.app.afe_source import AfeSource
 from bms_daemon.app.core import Core, Parts, Source
@@ -35,6 +37,8 @@ from bms_daemon.runtime.messages import LinkRequest
 from bms_daemon.runtime.notify import Notifier, UnitWatchdog
 from bms_daemon.tick import first_state
 
+log = structlog.get_logger()
+
 
 @dataclass(slots=True)
 class Installation:
@@ -60,6 +64,7 @@ def build(
     """Open everything and wire it, in the running loop. Raises BusFault for a device that is not there."""
     hardware = hardware or open_hardware(settings)
     loaded = Journal(settings.journal.path).load()
+    (log.info if loaded.whole else log.warning)("journal read", code="journal", note=loaded.note)
     configuration = config_hash(settings)
     keeper = Keeper(
         JournalWriter(Journal(settings.journal.path)), loaded.survivor, configuration, settings.journal.period_s
@@ -119,7 +124,7 @@ class _Wiring:
 
     def ask(self, request: LinkRequest) -> str | None:
         assert self.core is not None
-        refusal = self.core.parts.orders.ask(request.action, request.code)
+        refusal = self.core.parts.orders.ask(request.action, request.code, request.deadline_s)
         if refusal is None:
             self.nudge()
         return refusal

@@ -61,21 +61,28 @@ class Core:
         self.ticker = Ticker(parts.settings.timing.tick_s)
         self._shown_s = float("-inf")
         self._ready = False
+        self._tasks: list[asyncio.Future[None]] = []
+        self._error: BaseException | None = None
+        self._orderly = False
 
     async def run(self) -> None:
         """Run until a shutdown order has opened the pack. Raises what broke, after the coils were released."""
-        sources = [asyncio.ensure_future(self._guarded(source)) for source in self.parts.sources]
-        ticks = asyncio.ensure_future(self._ticks())
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
+        loop.set_exception_handler(self._callback_failed)
+        self._tasks = [asyncio.ensure_future(self._guarded(part)) for part in (self._ticks, *self.parts.sources)]
         try:
-            await asyncio.wait([ticks, *sources], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.parts.rig.safe_state()
-            ended = [task for task in (ticks, *sources) if task.done()]
-            await _end([ticks, *sources])
+            await _end(self._tasks)
             self.ticker.close()
-        for task in ended:
-            task.result()
-        await self.parts.keeper.finish(self.state)
+            await self.parts.keeper.finish(self.state)
+            loop.set_exception_handler(handler)
+        if self._error is not None:
+            raise self._error
+        if not self._orderly:
+            raise RuntimeError("a source ended by itself")
 
     def shutdown(self) -> None:
         """Ask for an orderly end: announce, wait for low current, open, stop."""
@@ -83,22 +90,32 @@ class Core:
         self.parts.notifier.stopping()
         self.ticker.nudge()
 
-    async def _guarded(self, source: Source) -> None:
+    async def _guarded(self, part: Source) -> None:
         try:
-            await source()
-        except Exception:
-            self.parts.rig.safe_state()
-            log.exception("source failed", source=getattr(source, "__qualname__", "?"))
-            raise
+            await part()
+        except Exception as error:
+            self._fail(error, getattr(part, "__qualname__", "?"))
+
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of the loop has no task that could end with its exception."""
+        error = context.get("exception")
+        if error is None:
+            loop.default_exception_handler(context)
+        else:
+            self._fail(error, str(context.get("message")))
+
+    def _fail(self, error: BaseException, where: str) -> None:
+        """Release the coils in this very call, let no further tick run, and have ``run`` end with the first error."""
+        self.parts.rig.safe_state()
+        for task in self._tasks:
+            task.cancel()
+        self._error = self._error or error
+        log.error("the core failed", code="core_failed", where=where, exc_info=error)
 
     async def _ticks(self) -> None:
-        try:
-            while self._turn(await self.ticker.wait()):
-                pass
-        except Exception:
-            self.parts.rig.safe_state()
-            log.exception("tick failed")
-            raise
+        while self._turn(await self.ticker.wait()):
+            pass
+        self._orderly = True
 
     def _turn(self, now: Tick) -> bool:
         """One tick and what follows it; False when the core may end."""
@@ -135,7 +152,7 @@ class Core:
 
     def _note(self, event: Event) -> None:
         level = log.warning if event.kind == "fault" else log.info
-        level(event.text, kind=event.kind, code=event.code)
+        level(event.text, kind=event.kind, code=event.code, data=event.data)
         if self.parts.link is not None:
             self.parts.link.event(plain_event(event))
 

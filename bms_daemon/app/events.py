@@ -6,13 +6,11 @@ from bms_daemon.model import Event, Fault, Faults, Snapshot
 
 
 def events_between(last: Snapshot | None, snapshot: Snapshot) -> list[Event]:
-    """Changes of state and of faults. Empty, and cheap, when nothing changed."""
-    found: list[Event] = []
+    """Changes of faults, the worst first, then of the state that they led to. Empty and cheap when nothing changed."""
+    before = last.faults if last is not None else Faults()
+    found = [] if snapshot.faults is before else _fault_events(before, snapshot)
     if last is None or snapshot.control.state is not last.control.state:
         found.append(_state_event(last, snapshot))
-    before = last.faults if last is not None else Faults()
-    if snapshot.faults is not before:
-        found += _fault_events(before, snapshot)
     return found
 
 

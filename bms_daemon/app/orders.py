@@ -5,32 +5,41 @@ from __future__ import annotations
 from bms_daemon.model import Orders, Request, Sample, VcuRequest
 from bms_daemon.stages.rules import CODES
 
+NEVER_S = float("-inf")
+FOR_EVER_S = float("inf")
+
 
 class OrderBook:
-    """Requests of the link and of the VCU frame, taken once by the next tick."""
+    """Requests of the link and of the VCU frame, taken once by the next tick.
+
+    A request that its deadline overtakes before that is dropped; an open that was accepted is not: it only opens.
+    """
 
     def __init__(self) -> None:
         self.shutdown = False
-        self._open = self._close = self._recovery = False
-        self._clear: set[str] = set()
+        self._open = False
+        self._close_until_s = self._recovery_until_s = NEVER_S
+        self._clear: dict[str, float] = {}
         self._vcu_request: Request | None = None
         self._vcu_seq = -1
 
-    def ask(self, action: str, code: str = "") -> str | None:
+    def ask(self, action: str, code: str = "", deadline_s: float = FOR_EVER_S) -> str | None:
         """A request of a client: None when it is taken, or why not. What follows from it, the stages decide."""
         if self.shutdown:
             return "the daemon is shutting down"
         if action == "clear":
-            return self._ask_to_clear(code)
+            return self._ask_to_clear(code, deadline_s)
         self._open |= action == "open"
-        self._close |= action == "close"
-        self._recovery |= action == "recovery_charge"
+        if action == "close":
+            self._close_until_s = max(self._close_until_s, deadline_s)
+        if action == "recovery_charge":
+            self._recovery_until_s = max(self._recovery_until_s, deadline_s)
         return None
 
-    def _ask_to_clear(self, code: str) -> str | None:
+    def _ask_to_clear(self, code: str, deadline_s: float) -> str | None:
         if code != "all" and code not in CODES:
             return f"there is no fault {code!r}; `bms-daemon status` names those that are latched"
-        self._clear.add(code)
+        self._clear[code] = max(self._clear.get(code, NEVER_S), deadline_s)
         return None
 
     def hear_vcu(self, sample: Sample[VcuRequest] | None) -> None:
@@ -42,17 +51,20 @@ class OrderBook:
         self._open |= request is Request.OPEN
         if last is None or request is last:
             return
-        self._close |= request is Request.CLOSE
-        self._recovery |= request is Request.RECOVERY_CHARGE
+        if request is Request.CLOSE:
+            self._close_until_s = FOR_EVER_S
+        elif request is Request.RECOVERY_CHARGE:
+            self._recovery_until_s = FOR_EVER_S
 
-    def take(self) -> Orders:
-        """The orders of this tick; an open beats a close of the same tick."""
-        if not (self._open or self._close or self._recovery or self._clear or self.shutdown):
+    def take(self, now_s: float) -> Orders:
+        """The orders of this tick; an open beats a close or a recovery of the same tick."""
+        close, recovery = self._close_until_s >= now_s, self._recovery_until_s >= now_s
+        if not (self._open or close or recovery or self._clear or self.shutdown):
             return NO_ORDERS
-        orders = Orders(
-            self._open, self._close and not self._open, self._recovery, tuple(sorted(self._clear)), self.shutdown
-        )
-        self._open = self._close = self._recovery = False
+        clear = tuple(sorted(code for code, until_s in self._clear.items() if until_s >= now_s))
+        orders = Orders(self._open, close and not self._open, recovery and not self._open, clear, self.shutdown)
+        self._open = False
+        self._close_until_s = self._recovery_until_s = NEVER_S
         self._clear.clear()
         return orders
 

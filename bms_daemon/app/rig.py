@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from bms_daemon.app.afe_source import AfeSource
 from bms_daemon.app.orders import OrderBook
 from bms_daemon.app.sources import PinSource, ShuntSource
@@ -10,7 +12,7 @@ from bms_daemon.can.receive import Receiver
 from bms_daemon.model import Actuated, BusFault, CanHealth, Command, Health, Raw
 from bms_daemon.ports import Lines
 
-SAFE = {"main": False, "precharge": False}
+COILS = ("main", "precharge")
 
 
 class LiveRig:
@@ -37,6 +39,7 @@ class LiveRig:
         self._fitted = fitted
         self._written: dict[str, bool] = {}
         self._pulse = False
+        self._ended = False
 
     def newest(self, now_s: float) -> Raw:
         self.pins.refresh(now_s)
@@ -49,13 +52,18 @@ class LiveRig:
             pins=self.pins.slot.newest,
             vcu=vcu,
             can=self.bus.health(now_s, self.receiver.rejected) if self.bus else CanHealth(),
-            orders=self.orders.take(),
+            orders=self.orders.take(now_s),
             lateness_s=self.lateness_s,
             health=Health(self.journal_ok, self.commissioned, self.approved, self.afe.accepted is not None),
         )
 
     def actuate(self, command: Command) -> Actuated:
-        """Write what changed and the dead-man's edge, read the coils' lines back, queue the chip's switches."""
+        """Write what changed and the dead-man's edge, read the coils' lines back, queue the chip's switches.
+
+        A write that is refused releases the coils line by line. After ``safe_state`` nothing is written any more.
+        """
+        if self._ended:
+            return Actuated(ok=False, reason="the coils were released for good")
         self.afe.switch(command.charge, command.discharge)
         wanted = {
             "main": command.main,
@@ -69,6 +77,7 @@ class LiveRig:
         try:
             return self._write(changed, command)
         except BusFault as fault:
+            self._release()
             return Actuated(ok=False, reason=str(fault))
 
     def _write(self, changed: dict[str, bool], command: Command) -> Actuated:
@@ -84,7 +93,17 @@ class LiveRig:
         return Actuated(levels["main"], levels.get("precharge", False), not wrong, reason)
 
     def safe_state(self) -> None:
-        """Release the coils now: only lines requested at start, no bus, no wait. Any number of times."""
-        released = {role: False for role in SAFE if role in self._fitted}
-        self._lines.write(released)
-        self._written.update(released)
+        """Release the coils now and for good: only lines requested at start, no bus, no wait. Any number of times.
+
+        Never raises: where a line is refused, the dead-man, which is toggled no more, lets the coils go.
+        """
+        self._ended = True
+        self._release()
+
+    def _release(self) -> None:
+        """Each coil by itself, so that one line that is refused does not hold the other."""
+        for role in COILS:
+            if role in self._fitted:
+                with contextlib.suppress(Exception):
+                    self._lines.write({role: False})
+                    self._written[role] = False

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
+from bms_daemon.runtime.messages import Malformed
 
-OK, FAILED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 69, 78
+OK, FAILED, USAGE, UNAVAILABLE, CONFIGURATION = 0, 1, 2, 69, 78  # 69, 78: EX_UNAVAILABLE, EX_CONFIG of sysexits.h
 INTERRUPTED = 130
+PATIENCE_S = 2.0  # a longer wait says what for
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +51,32 @@ def with_link(args: argparse.Namespace, action: Callable[[LinkClient], Coroutine
     try:
         return asyncio.run(_connected(socket, action))
     except LinkUnavailable as error:
-        print(f"{error}\nIs the core running (bms-daemon run CONFIG), and may you open its socket?", file=sys.stderr)
+        print(f"{error}\nStart it with: bms-daemon run CONFIG. If it runs, may you open its socket?", file=sys.stderr)
         return UNAVAILABLE
+    except Malformed as error:
+        print(f"the core refused the question: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered has no reader either
         return FAILED
 
 
 async def _connected(socket: Path, action: Callable[[LinkClient], Coroutine[None, None, int]]) -> int:
-    async with LinkClient(socket) as link:
+    async with contextlib.AsyncExitStack() as stack:
+        with waiting("the core's answer"):
+            link = await stack.enter_async_context(LinkClient(socket))
         return await action(link)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say what is waited for, once that takes longer than two seconds. Needs a running loop."""
+    handle = asyncio.get_running_loop().call_later(
+        PATIENCE_S, partial(print, f"waiting for {what} ...", file=sys.stderr)
+    )
+    try:
+        yield
+    finally:
+        handle.cancel()

@@ -1,4 +1,4 @@
-"""A progress line for what takes longer than two seconds: a bar on a terminal, a line now and then elsewhere."""
+"""Wall-clock time for people: a progress line for what takes longer than two seconds, and how often to show things."""
 
 from __future__ import annotations
 
@@ -39,3 +39,29 @@ class Progress:
         bar = "#" * int(WIDTH * share)
         text = f"{self._what} [{bar:<{WIDTH}}] {100 * share:5.1f} %  {left_s:5.0f} s left"
         print(f"\r{text}" if self._terminal else text, end="" if self._terminal else "\n", file=self._out, flush=True)
+
+
+class Stopwatch:
+    """Seconds of the wall clock since it was made, whatever time the running loop keeps."""
+
+    def __init__(self) -> None:
+        self._start_s = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+
+class Pace:
+    """``due()`` is true at most once in ``period_s`` of the wall clock, and the first time."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_s = float("-inf")
+
+    def due(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._period_s
+        return True

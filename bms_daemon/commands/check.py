@@ -12,10 +12,16 @@ from bms_daemon.config.schema import Settings
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+DESCRIPTION = """Lists every error of every file, each with its key, its value and what would be right; for a good file
+what follows from it: notes, and the limits of the chip as it rounds them."""
+TIMING = "bounds, from the condition at the sensor: announce = decided and said on CAN, open = coil released"
+
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("check", help="check configurations; nothing but the files is touched")
-    parser.add_argument("config", type=Path, nargs="+", metavar="CONFIG")
+    parser = subparsers.add_parser(
+        "check", help="check configurations; nothing but the files is touched", description=DESCRIPTION
+    )
+    parser.add_argument("config", type=Path, nargs="+", metavar="CONFIG", help="configurations to check")
     parser.add_argument("--timing", action="store_true", help="print the bound of every reaction")
     parser.set_defaults(run=run)
 
@@ -47,4 +53,5 @@ def _report(path: Path, settings: Settings, timing: bool) -> None:
     if timing:
         from bms_daemon.stages.bounds import table
 
+        print(TIMING)
         print(table(settings))

@@ -12,10 +12,13 @@ from bms_daemon.commands._connect import CONFIGURATION, FAILED, OK, settings_of
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+DESCRIPTION = """Writes the configuration's hash into the pack's journal: without it, or after a change of the file, the
+pack stays open. What the journal knows of the pack stays, latched faults included. The core must not be running."""
+
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("commission", help="approve a configuration for the pack beside it")
-    parser.add_argument("config", type=Path, metavar="CONFIG")
+    parser = subparsers.add_parser("commission", help="approve a configuration for its pack", description=DESCRIPTION)
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="configuration to approve")
     parser.set_defaults(run=run)
 
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bms_daemon.commands._connect import CONFIGURATION, USAGE, settings_of
-from bms_daemon.commands.run import guarded, live
+from bms_daemon.commands._life import add_life, guarded, installed
 from bms_daemon.config.schema import Settings
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from bms_daemon.app.build import Installation
+    from bms_daemon.app.core import Core, Watcher
+    from bms_daemon.commands._view import View
+    from bms_daemon.model import Snapshot
+
+FASTEST = 1000.0
+DESCRIPTION = """Runs the daemon on a simulated pack: emulated chips, contactors and CAN bus, a day in a house. On a
+terminal it shows a live screen, elsewhere a line a second with the log on standard error. Ctrl-C ends it orderly."""
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("demo", help="run a simulated pack and watch it")
+    parser = subparsers.add_parser("demo", help="run a simulated pack and watch it", description=DESCRIPTION)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration with a [sim] table")
-    parser.add_argument(
-        "--for",
-        dest="for_s",
-        type=float,
-        metavar="SECONDS",
-        help="end by itself after this many seconds of the wall clock",
-    )
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="simulated seconds a second (default 1)")
-    parser.add_argument("--can-log", type=Path, metavar="FILE", help="write every frame as candump -L does")
+    add_life(parser)
     parser.set_defaults(run=run)
 
 
@@ -38,34 +38,67 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args.config)
     if settings is None:
         return CONFIGURATION
-    if settings.sim is None or not 0.0 < args.speed <= 1000.0:
-        print("demo needs a configuration with a [sim] table, and a speed from above 0 to 1000", file=sys.stderr)
+    if settings.sim is None or not 0.0 < args.speed <= FASTEST:
+        wanted = f"a configuration with a [sim] table, and a speed above 0, at most {FASTEST:g}"
+        print(f"demo needs {wanted}", file=sys.stderr)
         return USAGE
     return guarded(lambda: _paced(_demo(settings, args), args.speed), settings)
 
 
-def _paced(main: object, speed: float) -> None:
+def _paced(main: Coroutine[Any, Any, None], speed: float) -> None:
     from bms_daemon.runtime.clock import run_manual
 
     if speed == 1.0:
-        asyncio.run(main)  # type: ignore[arg-type]
+        asyncio.run(main)
     else:
-        run_manual(main, speed)  # type: ignore[arg-type]
+        run_manual(main, speed)
 
 
 async def _demo(settings: Settings, args: argparse.Namespace) -> None:
-    from bms_daemon.app.build import build
-    from bms_daemon.commands._view import View
-
     _commission(settings)
-    installation: Installation = build(settings, can_log=args.can_log)
-    view = View(settings, args.speed, sys.stdout)
-    installation.core.watchers.append(view.see)
-    view.begin()
-    try:
-        await live(installation, None if args.for_s is None else args.for_s * args.speed)
-    finally:
-        view.end()
+    view = _view(settings, args)
+    async with installed(settings, args.can_log) as installation:
+        core = installation.core
+        core.watchers.append(view.see)
+        if args.for_s is not None:
+            core.watchers.append(_ending(core, args.for_s))
+        view.begin()
+        try:
+            await core.run()
+        finally:
+            view.end()
+
+
+def _view(settings: Settings, args: argparse.Namespace) -> View:
+    """A screen on a terminal; elsewhere lines, and the log on standard error."""
+    from bms_daemon.commands import _screen
+    from bms_daemon.commands._notes import Notes
+    from bms_daemon.commands._view import Journey, LineView, LiveView
+    from bms_daemon.runtime import log
+
+    journey = Journey.of(settings, args.speed, args.for_s)
+    if _screen.usable(sys.stdout):
+        notes = Notes(asyncio.get_running_loop().time)
+        notes.listen()
+        return LiveView(settings, journey, sys.stdout, notes)
+    log.configure()
+    return LineView(settings, journey, sys.stdout)
+
+
+def _ending(core: Core, for_s: float) -> Watcher:
+    """Asks for the end when ``for_s`` seconds of the wall clock are over, whatever time the loop keeps."""
+    from bms_daemon.commands._progress import Stopwatch
+
+    watch = Stopwatch()
+    asked = False
+
+    def see(snapshot: Snapshot) -> None:
+        nonlocal asked
+        if not asked and watch.elapsed_s >= for_s:
+            asked = True
+            core.shutdown()
+
+    return see
 
 
 def _commission(settings: Settings) -> None:

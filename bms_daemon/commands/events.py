@@ -13,11 +13,15 @@ from bms_daemon.runtime.messages import MAX_EVENTS
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+DESCRIPTION = "Prints changes of state and of faults, oldest first, one JSON object a line."
+
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("events", help="show the core's last events")
+    parser = subparsers.add_parser("events", help="show the core's last events", description=DESCRIPTION)
     add_target(parser)
-    parser.add_argument("--last", type=_count, default=20, metavar="N", help=f"how many, 0 to {MAX_EVENTS}")
+    parser.add_argument(
+        "--last", type=_count, default=20, metavar="N", help=f"how many, 0 to {MAX_EVENTS} (default 20)"
+    )
     parser.add_argument("--follow", action="store_true", help="and the next ones, until interrupted")
     parser.set_defaults(run=run)
 
@@ -36,7 +40,7 @@ def _count(text: str) -> int:
 
 async def _show(link: LinkClient, last: int, follow: bool) -> int:
     for event in await link.events(last):
-        print(json.dumps(event))
+        print(json.dumps(event), flush=True)
     while follow:
         message = await anext(link)
         if message.pop("kind", None) == "event":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from bms_daemon.commands._connect import CONFIGURATION, FAILED, OK, USAGE, settings_of
+from bms_daemon.commands._connect import CONFIGURATION, FAILED, INTERRUPTED, OK, USAGE, settings_of
 from bms_daemon.commands._progress import Progress
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ row, quality (good or bad), reason, class (the worst reaction in force), state (
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("replay", help="feed a recording through the daemon", description=DESCRIPTION)
-    parser.add_argument("recording", type=Path, metavar="RECORDING")
+    parser.add_argument(
+        "recording", type=Path, metavar="RECORDING", help="what was recorded: .csv, .csv.gz or .parquet"
+    )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration with a [sim] table and no shunt")
     parser.add_argument("--columns", type=Path, metavar="MAP", help="TOML map of foreign columns, see docs/replay.md")
     parser.add_argument("--cells", metavar="LIST", help="cell numbers to play, such as 1-16 or 1,3,5-8")
@@ -57,8 +59,11 @@ def run(args: argparse.Namespace) -> int:
         print(misfit, file=sys.stderr)
         return USAGE
     _quiet()
-    with Progress("replay", last - first, sys.stderr) as progress:
-        lines = replay(recording.between(first, last), settings, not args.no_operator, progress.at)
+    try:
+        with Progress("replay", last - first, sys.stderr) as progress:
+            lines = replay(recording.between(first, last), settings, not args.no_operator, progress.at)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return _deliver(lines, first, args.out)
 
 

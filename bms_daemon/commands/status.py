@@ -7,7 +7,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from bms_daemon.commands._connect import OK, add_target, with_link
+from bms_daemon.commands._connect import OK, add_target, waiting, with_link
 from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
 from bms_daemon.runtime.log import printable
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 WAIT_S = 5.0
 CLEAR = "\x1b[H\x1b[J"
+DESCRIPTION = "Shows state, charge, limits with what binds them, the age of every source, and faults."
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("status", help="show what the core sees now")
+    parser = subparsers.add_parser("status", help="show what the core sees now", description=DESCRIPTION)
     add_target(parser)
     parser.add_argument("--json", action="store_true", help="the whole snapshot, one line each")
     parser.add_argument("--watch", action="store_true", help="again with every snapshot, until interrupted")
@@ -45,12 +46,17 @@ async def _show(link: LinkClient, as_json: bool, watch: bool) -> int:
 async def _next_snapshot(link: LinkClient) -> dict[str, Any]:
     try:
         async with asyncio.timeout(WAIT_S):
-            while True:
-                message = await anext(link)
-                if message.get("kind") == "snapshot":
-                    return message
+            with waiting("the core's next snapshot"):
+                return await _snapshot(link)
     except TimeoutError:
         raise LinkUnavailable(f"the core answers but has sent no snapshot for {WAIT_S:g} s") from None
+
+
+async def _snapshot(link: LinkClient) -> dict[str, Any]:
+    while True:
+        message = await anext(link)
+        if message.get("kind") == "snapshot":
+            return message
 
 
 def table(snapshot: dict[str, Any]) -> str:

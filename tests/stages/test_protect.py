@@ -249,7 +249,8 @@ def test_a_latch_of_another_version_forbids_closing_until_everything_is_cleared(
     bench = Bench(state=restore(["of_tomorrow"], 5.0))
     assert bench.state.faults.inhibit
     assert not (bench.state.faults.open or bench.state.faults.stop)
-    assert bench.step().active[0] == m.Fault("of_tomorrow", 0, m.Domain.STORAGE, R.INHIBIT, True, 5.0)
+    fault = bench.step().active[0]
+    assert (fault.code, fault.reaction, fault.latched, fault.since_s) == ("of_tomorrow", R.INHIBIT, True, 5.0)
     assert bench.step(orders=m.Orders(clear=("all",))) == m.Faults()
 
 
