@@ -29,12 +29,14 @@ from bms_daemon.can.transmit import Transmitter
 from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
 from bms_daemon.drivers import registry
+from bms_daemon.model import BusFault
 from bms_daemon.ports import Lines
 from bms_daemon.runtime.journal import Journal, Loaded
 from bms_daemon.runtime.journal_writer import JournalWriter
 from bms_daemon.runtime.link import LinkServer
 from bms_daemon.runtime.messages import LinkRequest
 from bms_daemon.runtime.notify import Notifier, UnitWatchdog
+from bms_daemon.runtime.watchdog import HardwareWatchdog
 from bms_daemon.tick import first_state
 
 log = structlog.get_logger()
@@ -92,6 +94,7 @@ def build(
             link,
             notifier,
             UnitWatchdog(notifier),
+            _board_watchdog(settings),
             first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
             _identity(settings, database, configuration),
         )
@@ -192,6 +195,17 @@ def _sender(settings: Settings, configuration: str) -> Identity:
     return Identity(
         settings.node.id, profile, settings.pack.series, probes, (major, minor, patch), int(configuration[:8], 16)
     )
+
+
+def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
+    """Started last of all devices: from here on only good ticks keep the board from a reset."""
+    device = settings.timing.watchdog_device
+    if device is None:
+        return None
+    try:
+        return HardwareWatchdog(device, settings.timing.watchdog_s)
+    except OSError as error:
+        raise BusFault("gone", f"{device}: {error}. Does systemd own it (RuntimeWatchdogSec=)?") from error
 
 
 def _identity(settings: Settings, database: Database, configuration: str) -> dict[str, Any]:

@@ -17,12 +17,12 @@ END_S = 2.0
 
 
 async def supervise_gateway(config: Path) -> None:
-    """Keep ``bms-daemon gateway CONFIG`` running until cancelled; then end it."""
+    """Keep ``bms-daemon gateway CONFIG`` running until cancelled; then end it. It ends by itself if the core is killed."""
     loop = asyncio.get_running_loop()
     pause_s = FIRST_PAUSE_S
     while True:
         started_s = loop.time()
-        code = await _run_once([sys.executable, "-m", "bms_daemon", "gateway", str(config)])
+        code = await _run_once([sys.executable, "-m", "bms_daemon", "gateway", "--with-parent", str(config)])
         pause_s = FIRST_PAUSE_S if loop.time() - started_s > STEADY_S else pause_s
         log.warning("gateway ended", code="gateway_ended", exit_code=code, again_in_s=pause_s)
         await asyncio.sleep(pause_s)
@@ -31,7 +31,7 @@ async def supervise_gateway(config: Path) -> None:
 
 async def _run_once(command: list[str]) -> int:
     try:
-        child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+        child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
         demote(child.pid)
     except OSError as error:
         log.warning("gateway did not start", code="gateway_ended", error=str(error))

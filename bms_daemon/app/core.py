@@ -22,6 +22,7 @@ from bms_daemon.runtime.link import LinkServer
 from bms_daemon.runtime.notify import Notifier, UnitWatchdog
 from bms_daemon.runtime.plain import plain, plain_event
 from bms_daemon.runtime.ticker import Tick, Ticker
+from bms_daemon.runtime.watchdog import HardwareWatchdog
 from bms_daemon.stages.contactors import ENERGISED
 from bms_daemon.tick import Plan, State, tick
 
@@ -44,6 +45,7 @@ class Parts:
     link: LinkServer | None
     notifier: Notifier
     watchdog: UnitWatchdog
+    board_watchdog: HardwareWatchdog | None
     first: State
     identity: dict[str, Any]
 
@@ -83,9 +85,13 @@ class Core:
             raise self._error
         if not self._orderly:
             raise RuntimeError("a source ended by itself")
+        if self.parts.board_watchdog is not None:
+            self.parts.board_watchdog.close_clean()
 
     def shutdown(self) -> None:
-        """Ask for an orderly end: announce, wait for low current, open, stop."""
+        """Ask for an orderly end: announce, wait for low current, open, stop. Asking again changes nothing."""
+        if self.parts.orders.shutdown:
+            return
         self.parts.orders.shutdown = True
         self.parts.notifier.stopping()
         self.ticker.nudge()
@@ -157,7 +163,7 @@ class Core:
             self.parts.link.event(plain_event(event))
 
     def _feed(self, snapshot: Snapshot) -> None:
-        """The unit's watchdog lives on good ticks alone: on time, and with outputs that obey."""
+        """The unit's and the board's watchdogs live on good ticks alone: on time, and with outputs that obey."""
         on_time = snapshot.measured.lateness_s < 0.5
         if not (on_time and snapshot.actuated.ok):
             return
@@ -165,6 +171,8 @@ class Core:
             self._ready = True
             self.parts.notifier.ready("running")
         self.parts.watchdog.feed(snapshot.now_s)
+        if self.parts.board_watchdog is not None:
+            self.parts.board_watchdog.feed(snapshot.now_s)
 
 
 async def _end(tasks: list[asyncio.Future[None]]) -> None:

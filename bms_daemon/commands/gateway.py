@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("gateway", help="serve a running core to the network (MQTT)")
     parser.add_argument("config", type=Path, metavar="CONFIG", help="configuration of the core")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input does: the core is gone")
     parser.set_defaults(run=run)
 
 
@@ -30,16 +32,18 @@ def run(args: argparse.Namespace) -> int:
     if settings is None:
         return CONFIGURATION
     log.configure()
-    asyncio.run(_until_told(settings))
+    asyncio.run(_until_told(settings, args.with_parent))
     return OK
 
 
-async def _until_told(settings: Settings) -> None:
+async def _until_told(settings: Settings, with_parent: bool) -> None:
     from bms_daemon.gateway.run import run_gateway
 
     task = asyncio.create_task(run_gateway(settings))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -128,7 +128,7 @@ def _loosened(value: Any, key: str = "") -> Any:
     return value
 
 
-PATH_KEYS = frozenset({"path", "socket", "file", "password_file"})
+PATH_KEYS = frozenset({"path", "socket", "file", "password_file", "watchdog_device"})
 
 
 def _problems(error: ValidationError, prefix: str) -> list[Problem]:

@@ -86,7 +86,7 @@ class Contactor(Section):
     precharge_tries: int = Field(ge=1, le=10, default=3)
     precharge_rest_s: Seconds = 10.0
     link_live_v: float = Field(gt=0.0, le=60.0, default=5.0, description="A link above this before precharge is live: never close.")
-    link_drain_s: Seconds = Field(default=5.0, description="After opening, the time in which the link must fall below half the pack.")
+    link_drain_s: Seconds = Field(default=10.0, description="After opening, the time in which the link must fall below half the pack.")
     close_interval_s: Seconds = Field(default=60.0, description="Least time between two closings.")
     closes_per_hour: int = Field(ge=1, le=60, default=10)
     recovery_max_s: Seconds = 1800.0
@@ -194,6 +194,8 @@ class Timing(Section):
     tick_s: Annotated[float, Field(ge=0.005, le=0.1)] = 0.02
     overrun_stop_s: Seconds = Field(default=0.1, description="Ticks late for this long stop the pack.")
     dead_man_s: Seconds = Field(default=0.2, description="The monostable of the dead-man circuit.")
+    watchdog_device: Path | None = Field(default=None, description="The board's watchdog, unless systemd owns it.")
+    watchdog_s: int = Field(ge=2, le=15, default=15, description="A Raspberry Pi's takes at most 15 s.")
     realtime: bool = Field(default=False, description="SCHED_FIFO and locked memory; needs the unit's rights.")
     open_grace_s: Seconds | None = Field(default=None, description="STOP: longest wait for low current; default 2 s home, 5 s vehicle.")
     shutdown_grace_s: Seconds = 8.0

@@ -30,6 +30,7 @@ QUIET_STATES = frozenset({PackState.SAFE, PackState.SELF_TEST, PackState.STANDBY
 TRIPS = Trip.OVER_VOLTAGE | Trip.UNDER_VOLTAGE | Trip.OVER_CURRENT_CHARGE | Trip.OVER_CURRENT_DISCHARGE
 TRIPS |= Trip.SHORT_CIRCUIT | Trip.OVER_TEMPERATURE | Trip.UNDER_TEMPERATURE | Trip.INTERNAL
 NAN = float("nan")
+MIN_PACK_V = 1.0
 
 
 @dataclass(frozen=True)
@@ -258,11 +259,12 @@ def precharge_fast(scene: Scene) -> float:
     return 1.0 if scene.control.precharge_fast else 0.0
 
 
-def link_live_v(scene: Scene) -> float:
-    """Link voltage of a pack that has been open for long enough to have drained its link."""
-    if scene.scan is None or scene.control.state not in QUIET_STATES:
+def link_ratio(scene: Scene) -> float:
+    """Link voltage as a part of the pack's, once the pack has been open for long enough to have drained its link."""
+    scan = scene.scan
+    if scan is None or scene.control.state not in QUIET_STATES or scan.pack_v < MIN_PACK_V:
         return 0.0
-    return abs(scene.scan.link_v) if scene.open_s > scene.settings.contactor.link_drain_s else 0.0
+    return abs(scan.link_v) / scan.pack_v if scene.open_s > scene.settings.contactor.link_drain_s else 0.0
 
 
 def gpio_failed(scene: Scene) -> float:

@@ -130,7 +130,7 @@ RULES: tuple[Rule, ...] = (
          (Rung(R.OPEN, lambda s: s.contactor.precharge_tries - 0.5, latch=True),)),
     Rule("precharge_too_fast", 32, "A06", D.CONTACTOR, G.TICK, probes.precharge_fast, (Rung(R.WARN),)),
     Rule("precharge_welded", 33, "A08", D.CONTACTOR, G.TICK, probes.precharge_welded, (Rung(R.INHIBIT, hold_s=_feedback_s, latch=True),)),
-    Rule("link_live", 34, "A04 A08", D.CONTACTOR, G.CELLS, probes.link_live_v, (Rung(R.INHIBIT, lambda s: s.contactor.link_live_v),), low=True),
+    Rule("link_live", 34, "A04 A08", D.CONTACTOR, G.CELLS, probes.link_ratio, (Rung(R.INHIBIT),), low=True),
     Rule("gpio_failed", 35, "A13 A14", D.CONTACTOR, G.TICK, probes.gpio_failed, (Rung(R.SECOND, latch=True),)),
     Rule("emergency_stop", 36, "A22", D.OPERATOR, G.TICK, probes.emergency_stop, (Rung(R.OPEN, latch=True),), at_once=True),
     Rule("interlock_open", 37, "A22 A23", D.OPERATOR, G.TICK, probes.interlock_open,

@@ -36,7 +36,7 @@ def test_the_pause_doubles_up_to_half_a_minute_and_forgets_after_a_steady_minute
 
     async def once(command: list[str]) -> int:
         starts.append(asyncio.get_running_loop().time())
-        assert command[1:] == ["-m", "bms_daemon", "gateway", "some.toml"]
+        assert command[1:] == ["-m", "bms_daemon", "gateway", "--with-parent", "some.toml"]
         await asyncio.sleep(lives_s)
         return 1
 

@@ -128,7 +128,7 @@ CASES = (
     Case("precharge_too_fast", 0, R.WARN, {"control": m.Control(S.STANDBY, precharge_fast=True)}, FINE),
     Case("precharge_welded", 0, R.INHIBIT, pins(precharge_aux_closed=True),
          pins(precharge_aux_closed=True) | {"command": m.Command(precharge=True)}, 1, 0.2, True, unknown=NO_PINS),
-    Case("link_live", 0, R.INHIBIT, of(link_v=-5.1), of(link_v=5.0), unknown=NO_CELLS),
+    Case("link_live", 0, R.INHIBIT, of(link_v=-6.7), of(link_v=6.6), unknown=NO_CELLS),
     Case("gpio_failed", 0, R.SECOND, {"actuated": m.Actuated(ok=False)}, FINE, latch=True, unknown=NO_PINS),
     Case("emergency_stop", 0, R.OPEN, pins(emergency_stop_ok=False), pins(emergency_stop_ok=None), latch=True,
          unknown=NO_PINS),
