@@ -114,7 +114,7 @@ class _Wiring:
 
     def nudge(self) -> None:
         if self.core is not None:
-            self.core.ticker.nudge()
+            self.core.nudge()
 
     def edge(self, role: str, level: bool) -> None:
         if role != "alert":

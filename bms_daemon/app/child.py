@@ -17,7 +17,7 @@ END_S = 2.0
 
 
 async def supervise_gateway(config: Path) -> None:
-    """Keep ``bms-daemon gateway CONFIG`` running until cancelled; then end it. It ends by itself if the core is killed."""
+    """Keep ``bms-daemon gateway CONFIG`` running until cancelled, then end it. If the core is killed it ends itself."""
     loop = asyncio.get_running_loop()
     pause_s = FIRST_PAUSE_S
     while True:

@@ -60,7 +60,7 @@ class Core:
         self.last: Snapshot | None = None
         self.late = LatenessRecord()
         self.watchers: list[Watcher] = []
-        self.ticker = Ticker(parts.settings.timing.tick_s)
+        self._ticker: Ticker | None = None
         self._shown_s = float("-inf")
         self._ready = False
         self._tasks: list[asyncio.Future[None]] = []
@@ -78,7 +78,6 @@ class Core:
         finally:
             self.parts.rig.safe_state()
             await _end(self._tasks)
-            self.ticker.close()
             await self.parts.keeper.finish(self.state)
             loop.set_exception_handler(handler)
         if self._error is not None:
@@ -94,7 +93,12 @@ class Core:
             return
         self.parts.orders.shutdown = True
         self.parts.notifier.stopping()
-        self.ticker.nudge()
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Run a tick at once: an edge, a request. Before the first tick there is nothing to hurry."""
+        if self._ticker is not None:
+            self._ticker.nudge()
 
     async def _guarded(self, part: Source) -> None:
         try:
@@ -119,8 +123,12 @@ class Core:
         log.error("the core failed", code="core_failed", where=where, exc_info=error)
 
     async def _ticks(self) -> None:
-        while self._turn(await self.ticker.wait()):
-            pass
+        self._ticker = Ticker(self.parts.settings.timing.tick_s)
+        try:
+            while self._turn(await self._ticker.wait()):
+                pass
+        finally:
+            self._ticker.close()
         self._orderly = True
 
     def _turn(self, now: Tick) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,21 +22,19 @@ class LoopClock:
         self.now_s: Callable[[], float] = loop.time
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(selectors.DefaultSelector):
     """Waits for descriptors as the real one does, but moves the manual time on instead of sleeping."""
 
     def __init__(self, speed: float | None) -> None:
-        self._real = selectors.DefaultSelector()
+        super().__init__()
         self._speed = speed
         self._origin_s = time.monotonic()
         self.now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            return self._real.select(None)
-        if timeout <= 0.0:
-            return self._real.select(0)
-        events = self._real.select(self._pause_s(timeout))
+        if timeout is None or timeout <= 0.0:
+            return super().select(timeout)
+        events = super().select(self._pause_s(timeout))
         self._move(timeout, interrupted=bool(events))
         return events
 
@@ -52,21 +50,6 @@ class _JumpingSelector(selectors.BaseSelector):
         elif self._speed is not None:
             reached_s = (time.monotonic() - self._origin_s) * self._speed
             self.now_s = min(self.now_s + timeout, max(self.now_s, reached_s))
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
 
 
 class ManualLoop(asyncio.SelectorEventLoop):

@@ -1,10 +1,12 @@
 """What the kernel can do against late ticks: a real-time class, memory that stays, a garbage collector that rests.
 
-Each is optional: a board that refuses one runs without it, and the caller hears which. Sources: sched(7), mlockall(2).
+Each is optional: a board that refuses one runs without it, and the caller hears which. Sources: sched(7), mlockall(2),
+malloc_trim(3).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -21,9 +23,18 @@ def prepare(priority: int = 40) -> tuple[str, ...]:
 
 
 def freeze() -> None:
-    """Collect once and keep what is alive out of every later collection."""
+    """Collect once, keep what is alive out of every later collection, and give back what start-up no longer needs."""
     gc.collect()
     gc.freeze()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def demote(pid: int) -> None:
+    """Put a child that was started by a real-time process back among ordinary ones: it inherits the class."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _attempt(name: str, action: Callable[[], None]) -> str:

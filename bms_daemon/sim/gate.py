@@ -58,8 +58,9 @@ class CoilGate:
     def allow(self, now_s: float, charge: bool, discharge: bool) -> None:
         """The chip's charge and discharge outputs: one coil serves both directions, so both must agree."""
         self._expire(now_s)
-        self._chip = charge and discharge
-        self._settle(now_s)
+        if self._chip is not (both := charge and discharge):
+            self._chip = both
+            self._settle(now_s)
 
     def emergency_stop(self, now_s: float, closed: bool) -> None:
         """The emergency stop's contact, wired into the coil supply."""
@@ -91,8 +92,8 @@ class CoilGate:
         return after_s if released else inf
 
     def _expire(self, now_s: float) -> None:
-        due_s = self.next_event_s
-        if due_s <= now_s:
+        due_s = self._edge_s + self._dead_man_s
+        if self._running and due_s <= now_s:
             self._running = False
             self._settle(due_s)
 

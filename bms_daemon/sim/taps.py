@@ -1,6 +1,6 @@
 """The seams inside the simulator: what a pack shows to chips and sensors, and what those show to the wires.
 
-Nothing here moves by itself. ``World.sync(now_s)`` advances everything to one instant; any access to a wire syncs first.
+Nothing here moves by itself. ``World.sync(now_s)`` advances everything to one instant; access to any wire syncs first.
 """
 
 from __future__ import annotations

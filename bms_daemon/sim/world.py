@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from bms_daemon.sim.gate import CoilGate
-from bms_daemon.sim.gpio import SimLines
+from bms_daemon.sim.gpio import INPUTS, SimLines
 from bms_daemon.sim.plant import Plant
 from bms_daemon.sim.settings import WorldSettings
 from bms_daemon.sim.taps import Chip, Pack, Talker
@@ -51,6 +51,7 @@ class World:
         self.now_s = -inf
         self._effects = dict(effects or {})
         self._clock = clock
+        self._shown: tuple[bool, ...] = ()
         lines.connect(self.sync_now, self._outputs_changed)
         self.show_inputs()
 
@@ -98,13 +99,16 @@ class World:
 
     def show_inputs(self) -> None:
         """Put the circuits' levels on the input lines; edges call back."""
-        lines, pack = self.lines, self.pack
-        lines.set_input("main_aux", pack.main_aux)
-        lines.set_input("precharge_aux", pack.precharge_aux)
-        lines.set_input("emergency_stop", self.gate.emergency_closed)
-        lines.set_input("interlock", self.interlock_closed)
-        if self.chip:
-            lines.set_input("alert", self.chip.alert)
+        if (levels := self._inputs()) == self._shown:
+            return
+        self._shown = levels
+        for at, role in enumerate(INPUTS):
+            self.lines.set_input(role, self._inputs()[at])
+
+    def _inputs(self) -> tuple[bool, ...]:
+        """Levels in the order of INPUTS; read anew for each line, because an edge's callback may move the world."""
+        alert = self.chip is not None and self.chip.alert
+        return self.pack.main_aux, self.pack.precharge_aux, self.gate.emergency_closed, self.interlock_closed, alert
 
     def _begin(self, now_s: float) -> None:
         self.now_s = now_s

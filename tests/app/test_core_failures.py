@@ -124,7 +124,7 @@ def test_no_tick_runs_after_a_failure_so_that_no_latch_is_made_up(tmp_path: Path
         async with daemon(settings) as here:
             await here.close_pack()
             count = len(here.seen)
-            here.core.ticker.nudge()
+            here.core.nudge()
             here.core._fail(Broken(), "test")
             with pytest.raises(Broken):
                 await here.run
