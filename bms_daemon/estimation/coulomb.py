@@ -52,28 +52,28 @@ def estimate(measured: Measured, state: EstimateState, settings: Settings) -> tu
     resting = abs(scan.current_a) <= REST_C * settings.pack.capacity_ah
     loaded_s = at_s if not resting or state.scan_s != state.scan_s else state.loaded_s
     if state.estimate.soc != state.estimate.soc:
-        now = _start(scan, resting, state.estimate, settings)
+        now = _start(scan, resting, False, state.estimate, settings)
     else:
         now = _count(scan, at_s, state, settings)
         if not now.soc_valid and at_s - loaded_s >= REST_S:
-            now = _start(scan, resting, now, settings)
+            now = _start(scan, resting, True, now, settings)
     return now, EstimateState(now, at_s, scan.current_a, loaded_s)
 
 
-def _start(scan: AfeScan, resting: bool, past: Estimate, settings: Settings) -> Estimate:
-    """From the open-circuit curve; a voltage under load gives a guess that is not called valid."""
+def _start(scan: AfeScan, resting: bool, rested: bool, past: Estimate, settings: Settings) -> Estimate:
+    """From the open-circuit curve; not called valid under load, or when nobody saw how long the pack has rested."""
     soc, sigma = soc_from_rest(float(scan.cell_v.min()), settings.pack.chemistry)
     sigma = sigma if resting else max(sigma, LOADED_SIGMA)
-    return replace(past, soc=soc, soc_sigma=sigma, soc_valid=sigma <= START_SIGMA_MAX)
+    return replace(past, soc=soc, soc_sigma=sigma, soc_valid=rested and sigma <= START_SIGMA_MAX)
 
 
 def _with_monitor(past: Estimate, measured: Measured) -> Estimate:
     """A battery monitor's own count is worth more than a flat curve; one that contradicts is left aside."""
     soc = measured.shunt.value.soc if measured.shunt.value is not None else float("nan")
-    vague = past.soc_sigma > 2.0 * MONITOR_SIGMA
+    vague = not past.soc_valid or past.soc_sigma > 2.0 * MONITOR_SIGMA
     if not vague or not abs(soc - past.soc) <= 2.0 * past.soc_sigma:
         return past
-    return replace(past, soc=soc, soc_sigma=MONITOR_SIGMA, soc_valid=True)
+    return replace(past, soc=soc, soc_sigma=MONITOR_SIGMA, soc_valid=measured.health.commissioned)
 
 
 def _count(scan: AfeScan, at_s: float, state: EstimateState, settings: Settings) -> Estimate:

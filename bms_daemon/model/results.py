@@ -140,6 +140,7 @@ class Faults:
     open: bool = False
     at_once: bool = False  # OPEN that does not wait for the fuse: emergency stop
     second: bool = False
+    suspect: bool = False  # a sample looks bad and the next one has not confirmed it: no closing until then
     but_low: Faults | None = None  # the same without what recovery charging cures or needs, where that is active
 
     @property

@@ -30,11 +30,13 @@ S = TypeVar("S", bound=Section)
 CURRENTS_A = (20.0, -30.0)  # what flows when the fault comes, by turns
 DRAIN_S = 2.7  # until the link of these settings is dead
 
-# A pack whose waiting times do not hide what the fault itself forbids: closings at once, a link that drains in seconds.
+# A pack whose waiting times do not hide what the fault itself forbids: closings at once, a link that drains in seconds,
+# and no energy manager beside the campaign's own node.
 QUICK: Mapping[str, object] = {
     "contactor.close_interval_s": 0.1,
     "contactor.closes_per_hour": 60,
     "contactor.precharge_rest_s": 0.5,
+    "sim.manager": False,
     "sim.world.link.capacitance_f": 0.001,
     "sim.world.link.precharge_ohm": 33.0,
     "sim.world.link.bleed_ohm": 1000.0,

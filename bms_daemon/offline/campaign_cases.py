@@ -1,7 +1,7 @@
 """The campaign's rows: how each fault is made true, how it is mended, and what is expected in operation and at boot.
 
-Rows are those of the fault catalogue; a row with several rungs or kinds has several cases. The numbers are the reference
-configuration's (config/demo.toml).
+Rows are those of the fault catalogue; a row with several rungs or kinds has several cases. The numbers are those of the
+reference configuration (config/demo.toml).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from bms_daemon.config.schema import Line
 from bms_daemon.model import Reaction, Snapshot
 from bms_daemon.offline.campaign_bench import Bench, StallingLoop
 from bms_daemon.offline.campaign_node import CLOSE
@@ -26,6 +27,7 @@ class Boot(Enum):
 
     STAYS_OPEN = "never closes"
     KEEPS_CLASS = "closes, keeps its class"
+    BLOCKED = "keeps its class; blocked both ways it need not close"
     REACTS = "shows only when closed: closes, reacts, stays open"
     NOTHING = "closes: nothing was there to be lost"
     NEVER = "cannot be there at boot"
@@ -119,9 +121,9 @@ def _stuck(stuck: bool) -> Act:
 
 
 def _wild_reset(bench: Bench) -> None:
-    """The chip loses its supply for an instant; what it converts then is wild for five seconds."""
+    """The chip loses its supply for an instant; what it converts from then on is wild until that is mended."""
     _do("chip_reset")(bench)
-    _do("chip_wild", value=72)(bench)
+    _do("chip_wild", value=1_000_000)(bench)
 
 
 def _shunt_silent(silent: bool) -> Act:
@@ -192,7 +194,7 @@ def _no_more_stalls(bench: Bench) -> None:
 
 
 VEHICLE = {"node.profile": "vehicle", "can.vcu": "required"}
-SECOND_LINE = "gpio.second_disconnect"
+SECOND_LINE = {"gpio.second_disconnect": Line(line="SECOND")}
 
 CASES: tuple[Case, ...] = (
     Case("S03", "S03", "cell_over_voltage_critical", R.OPEN, _over_voltage, _undo("cell_offset")),
@@ -205,14 +207,14 @@ CASES: tuple[Case, ...] = (
     Case("S30", "S30", "over_current_discharge", R.OPEN, _do("over_current", value=-120.0), _undo("over_current"),
          Boot.REACTS, asks=False),
     Case("S33", "S33", "shunt_lost", R.STOP, _shunt_silent(True), _shunt_silent(False)),
-    Case("S48 hot", "S48", "over_temperature", R.BLOCK_D, _probe(58.0), _undo("probe_temperature"), prepare=_obeying,
-         asks=False),
+    Case("S48 hot", "S48", "over_temperature", R.BLOCK_D, _probe(58.0), _undo("probe_temperature"), Boot.BLOCKED,
+         prepare=_obeying, asks=False),
     Case("S48 critical", "S48", "temperature_critical", R.OPEN, _probe(68.0), _undo("probe_temperature")),
     Case("S49", "S49", "under_temperature_charge", R.BLOCK_C, _probe(-3.0), _undo("probe_temperature"),
          Boot.KEEPS_CLASS, prepare=_obeying, asks=False),
     Case("B02", "B02", "afe_lost", R.STOP, _nack(math.inf), _nack(0)),
     Case("B03", "B03", "afe_lost", R.STOP, _stuck(True), _stuck(False)),
-    Case("A01", "A01", "main_welded", R.SECOND, _weld_and_open, values={SECOND_LINE: "SECOND"}, origin=Origin.RELEASE),
+    Case("A01", "A01", "main_welded", R.SECOND, _weld_and_open, values=SECOND_LINE, origin=Origin.RELEASE),
     Case("A02", "A02", "main_not_closing", R.OPEN, _do("coil_broken"), _undo("coil_broken"), Boot.REACTS),
     Case("A11", "A11", "over_current_discharge", R.OPEN, _trip_beside_closes, boot=Boot.NEVER, asks=False,
          prepare=_closing_controller, speaks=True),
@@ -221,7 +223,8 @@ CASES: tuple[Case, ...] = (
     Case("A22 interlock, standing", "A22", "interlock_open", R.OPEN, _do("interlock"), _undo("interlock")),
     Case("A22 interlock, moving", "A22", "interlock_open", R.STOP, _do("interlock"), _undo("interlock"),
          prepare=_moving, speaks=True),
-    Case("C01 vehicle", "C01", "vcu_lost", R.STOP, _node_silent(True), _node_silent(False), values=VEHICLE, speaks=True),
+    Case("C01 vehicle", "C01", "vcu_lost", R.STOP, _node_silent(True), _node_silent(False), values=VEHICLE,
+         speaks=True),
     Case("C01 home", "C01", "vcu_lost", R.DERATE, _node_silent(True), _node_silent(False), Boot.NOTHING,
          prepare=_obeying, speaks=True, asks=False),
     Case("C04 vehicle", "C04", "vcu_lost", R.STOP, _node_wrong(True), _node_wrong(False), values=VEHICLE, speaks=True),

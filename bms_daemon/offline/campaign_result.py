@@ -21,7 +21,8 @@ class Result:
     """One run. Times are seconds from the fault being true at the sensor, NaN where the row has no such step.
 
     ``detect_s``: first tick in which validated data show it; ``decide_s``: from there to the command or announcement;
-    ``actuate_s``: from there to the coil released; ``announce_s``: limit frame on the bus; ``open_s``: coil released.
+    ``actuate_s``: from there to the coil released, 0 where hardware was first; ``announce_s``: limit frame on the bus;
+    ``open_s``: coil released.
     """
 
     case: str
@@ -94,7 +95,7 @@ def measure(bench: Bench, blank: Result, true_s: float) -> Result:
         blank,
         detect_s=detect_s - true_s,
         decide_s=decide_s - detect_s,
-        actuate_s=open_s - decide_s,
+        actuate_s=max(0.0, open_s - decide_s),
         announce_s=NAN if reaction is R.SECOND else announced_s(bench, reaction, true_s) - true_s,
         open_s=open_s - true_s,
         announce_bound_s=bound.announce_s if bound else NAN,

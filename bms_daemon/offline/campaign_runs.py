@@ -57,14 +57,17 @@ async def _inject(case: Case, bench: Bench, blank: Result) -> Result:
     if case.origin is Origin.RELEASE:
         true_s = bench.released_s(true_s)
     found = measure(bench, blank, true_s)
-    found = with_problems(found, _limits_were_zero(bench, true_s))
+    if case.origin is Origin.INJECTION:
+        found = with_problems(found, _limits_were_zero(bench, true_s))
     if case.reaction < Reaction.STOP:
-        return found
+        return with_problems(found, _fired(bench))
     if case.asks:
         await asyncio.sleep(DRAIN_S)
         await bench.ask_to_close()
         await asyncio.sleep(0.5)
     found = with_problems(found, _closed_again(bench, true_s + found.open_s))
+    if case.reaction is not Reaction.SECOND:
+        found = with_problems(found, _fired(bench))
     return await _come_back(case, bench, found)
 
 
@@ -73,6 +76,12 @@ def _limits_were_zero(bench: Bench, true_s: float) -> list[str]:
     before = [heard for heard in bench.node.limits if heard.time_s < true_s]
     good = before and min(before[-1].charge_a, before[-1].discharge_a) > 0.0
     return [] if good else ["limits were 0 before the fault came"]
+
+
+def _fired(bench: Bench) -> list[str]:
+    """The second disconnect is for a pack that the first could not open; some do not come back."""
+    fired_s = bench.first(0.0, lambda seen: seen.snapshot.command.second)
+    return [f"the second disconnect was fired at {fired_s:.3f} s"] if fired_s < float("inf") else []
 
 
 def _closed_again(bench: Bench, released_s: float) -> list[str]:
@@ -125,7 +134,7 @@ def _boot_problems(case: Case, bench: Bench, blank: Result) -> list[str]:
         inhibited = bench.seen[-1].snapshot.faults.inhibit
         problems = [f"a coil was energised at {energised[0]:.3f} s"] if energised else []
         return problems + ([] if inhibited else ["nothing forbids closing"])
-    if not energised:
+    if not energised and case.boot is not Boot.BLOCKED:
         return [f"did not close: {bench.seen[-1].snapshot.faults.active}"]
     if case.boot is Boot.NOTHING:
         return [f"{case.code} without ever having been there"] if seen else []

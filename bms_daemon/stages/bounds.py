@@ -19,7 +19,7 @@ R = Reaction
 SILENT = 3  # periods of a source
 CHIP_S = {"bq76952": (0.069, 0.003)}  # full loop of cells and probes, current slot (TI SLUUBY2B)
 ANY_CHIP_S = (0.25, 0.25)  # the slowest that there are: a bq76940 converts every 250 ms (TI SLUSBK2I)
-BLINDING = frozenset({"afe_lost", "cells_absent", "cell_implausible"})  # they leave the current unknown
+BLINDING = frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"})  # they leave the current unknown
 CURRENTS = frozenset({"over_current_discharge", "over_current_charge", "short_circuit", "current_when_open"})
 
 

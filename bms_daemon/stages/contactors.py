@@ -154,7 +154,8 @@ def _may_close(v: View) -> bool:
 
 def _startable(v: View, faults: Faults) -> bool:
     """What every closing needs."""
-    return not faults.inhibit and _known(v) and _aux_open(v) and _rested(v) and not _asked_to_open(v)
+    sound = not (faults.inhibit or faults.suspect or _asked_to_open(v))
+    return sound and _known(v) and _aux_open(v) and _rested(v)
 
 
 def _link_dead(v: View) -> bool:

@@ -118,7 +118,7 @@ def protect(scene: Scene, state: ProtectState, rules: RuleSet, now_s: float) -> 
 
 
 def _work(armed: Armed, value: float, scene: Scene, standings: dict[Key, Standing], now_s: float) -> bool:
-    """Work one rule that begins or stands; True when a rung became active or ceased to be. Unknown changes nothing."""
+    """Work one rule that begins or stands; True when the picture changes. Unknown changes nothing."""
     if value != value:
         return False
     changed = False
@@ -130,18 +130,19 @@ def _work(armed: Armed, value: float, scene: Scene, standings: dict[Key, Standin
 def _climb(
     rule: Rule, step: Step, key: Key, value: float, scene: Scene, standings: dict[Key, Standing], now_s: float
 ) -> bool:
-    """Work one rung with a number that is known."""
+    """Work one rung with a number that is known; True when the picture changes."""
     standing = standings.get(key)
     active = standing is not None and standing.active
+    forbids = step.rung.reaction >= Reaction.INHIBIT
     if not value > (step.clear if active else step.limit):
         standings.pop(key, None)
-        return active
+        return active or (forbids and standing is not None)
     if active:
         return False
     count, since_s = (1, now_s) if standing is None else (standing.count + 1, standing.since_s)
     active = count >= step.rung.samples and now_s - since_s >= step.hold_s - 1e-9
     standings[key] = Standing(count, since_s, active, _fault(rule, step, value, scene, since_s), step.rung.derate)
-    return active
+    return active or (forbids and standing is None)
 
 
 def _fault(rule: Rule, step: Step, value: float, scene: Scene, since_s: float) -> Fault:
@@ -192,10 +193,12 @@ AT_ONCE_CODES = frozenset(rule.code for rule in RULES if rule.at_once)
 def _picture(standings: Mapping[Key, Standing], latched: Mapping[str, Fault]) -> Faults:
     found = [(standing.fault, standing.derate) for standing in standings.values() if standing.active]
     found += [(fault, 1.0) for fault in latched.values()]
-    everything = _sum_up(found)
+    doubtful = any(not s.active and s.fault.reaction >= Reaction.INHIBIT for s in standings.values())
+    everything = replace(_sum_up(found), suspect=doubtful)
     if not any(fault.code in LOW_CODES for fault, _ in found):
         return everything
-    return replace(everything, but_low=_sum_up([item for item in found if item[0].code not in LOW_CODES]))
+    kept = _sum_up([item for item in found if item[0].code not in LOW_CODES])
+    return replace(everything, but_low=replace(kept, suspect=doubtful))
 
 
 def _sum_up(found: list[tuple[Fault, float]]) -> Faults:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bms_daemon.config.schema import Settings
@@ -138,6 +138,9 @@ def validate(
     doubts = _doubts(state.doubts, cells, temps, check_cells, check_temps)
     span, doubts = _compare_currents(state.span, cells, shunt, doubts, settings)
     conversions, converted_s = _conversions(state, raw.cells, now_s)
+    frozen_s = now_s - converted_s if conversions >= 0 else 0.0
+    if frozen_s > settings.afe.frozen_s and cells.quality is not Quality.FAILED:
+        cells, temps = _frozen(cells), _frozen(temps)
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
     measured = Measured(
         now_s=now_s,
@@ -149,7 +152,7 @@ def validate(
         vcu=vcu,
         can=raw.can,
         doubts=doubts,
-        frozen_s=now_s - converted_s if conversions >= 0 else 0.0,
+        frozen_s=frozen_s,
         lateness_s=raw.lateness_s,
         late_run_s=now_s - late_since_s if late_ticks >= 3 else 0.0,
         orders=raw.orders,
@@ -225,6 +228,11 @@ def _conversions(state: ValidateState, sample: Sample[AfeScan] | None, now_s: fl
     if sample is None or sample.value is None or sample.value.conversions == state.conversions:
         return state.conversions, state.converted_s
     return sample.value.conversions, now_s
+
+
+def _frozen(channel: Channel[T]) -> Channel[T]:
+    """What a chip says that converts no more is not known, however young it looks."""
+    return replace(channel, value=None, quality=Quality.FAILED, fresh=False, reason="the chip converts no more")
 
 
 def _late(state: ValidateState, raw: Raw, settings: Settings, now_s: float) -> tuple[float, int]:

@@ -108,7 +108,7 @@ def test_a_journal_that_says_nothing_possible_leaves_the_start_to_the_rest_volta
     assert math.isnan(empty.soc)
     assert not empty.soc_valid
     found = Counter(kept, NMC).scan(0.0, cell_v=3.69)
-    assert (found.soc, found.soc_valid) == (pytest.approx(0.5), True)
+    assert (found.soc, found.soc_valid) == (pytest.approx(0.5), False)
 
 
 def test_throughput_outlives_an_unknown_state_of_charge() -> None:
@@ -208,3 +208,13 @@ def test_a_battery_monitor_sharpens_a_vague_estimate(
     seen = measured(counter.now_s, shunt=m.ShuntReading(0.0, soc=monitor), cells=None)
     found, counter.state = estimate(seen, counter.state, counter.config)
     assert (found.soc, found.soc_sigma) == pytest.approx((soc, sigma), abs=1e-6)
+
+
+@pytest.mark.parametrize("commissioned", [True, False])
+def test_a_monitor_vouches_only_for_a_pack_that_was_commissioned(commissioned: bool) -> None:
+    counter = Counter()
+    counter.scan(0.0)
+    health = m.Health(commissioned=commissioned)
+    seen = measured(counter.now_s + 0.02, shunt=m.ShuntReading(0.0, soc=0.5), cells=None, health=health)
+    found, _ = estimate(seen, counter.state, counter.config)
+    assert (found.soc, found.soc_valid) == (0.5, commissioned)

@@ -169,3 +169,9 @@ def test_an_open_fault_in_recovery_charging_waits_its_own_fuse_time() -> None:
     control = machine.step(worse, cells=scan(2.6, link_v=13.0, current_a=900.0))
     assert (control.state, control.open_pending) == (S.RECOVERY_CHARGE, True)
     assert machine.step(worse, cells=scan(2.6, link_v=13.0, current_a=900.0), dt_s=0.5).state is S.FAULT
+
+
+def test_what_one_sample_showed_and_none_has_confirmed_forbids_closing() -> None:
+    machine = Machine(armed=True)
+    assert machine.step(m.Faults(suspect=True), orders=CLOSE).state is S.STANDBY
+    assert machine.step(orders=CLOSE).state is S.PRECHARGE

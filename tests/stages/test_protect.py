@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stages.fault_cases import CASES, NO_CELLS, Case, cell, doubt, flow, of, pins
-from stages.stage_builders import CLOSED_PINS, SETTINGS, channel, measured, scan, scene, settings
+from stages.stage_builders import CLOSED_PINS, SETTINGS, channel, measured, scan, scene, settings, temps
 
 from bms_daemon import model as m
 from bms_daemon.stages.protect import ProtectState, arm, due_groups, protect, restore
@@ -399,3 +399,20 @@ def test_latches_only_grow_without_an_order(cases: list[Case], known: list[bool]
         assert latched <= set(faults.latched)
         latched = set(faults.latched)
         assert faults.inhibit or not latched
+
+
+def test_a_rung_that_waits_for_its_second_sample_makes_the_pack_suspect_until_then() -> None:
+    bench = Bench()
+    hot, cool = temps(68.0, 20.0), temps(20.0, 20.0)
+    assert bench.step(temps=hot).suspect
+    assert not bench.step(temps=cool).suspect
+    assert bench.step(temps=hot).suspect
+    confirmed = bench.step(temps=hot)
+    assert confirmed.open
+    assert not confirmed.suspect
+
+
+def test_a_rung_that_would_only_block_makes_nothing_suspect() -> None:
+    bench = Bench()
+    assert not bench.step(temps=temps(47.0, 20.0)).suspect
+    assert bench.step(temps=temps(47.0, 20.0)).block_charge

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -388,3 +389,14 @@ def test_no_probe_outside_its_range_is_ever_shown(scans: list[list[float]]) -> N
             good = shown.probe_degc[~np.isnan(shown.probe_degc)]
             assert good.size > 0
             assert np.all((good >= -39.0) & (good <= 120.0))
+
+
+def test_what_a_frozen_chip_says_is_not_known_however_young_it_is() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.tick(cells=scan(current_a=20.0), temps=temps())
+    found = [bench.tick(cells=scan(current_a=20.0, conversions=2)) for _ in range(9)]
+    assert math.isnan(found[-1].current_a)
+    assert found[-1].cells.value is found[-1].temps.value is None
+    assert (found[-1].cells.quality, found[-1].cells.reason) == (Q.FAILED, "the chip converts no more")
+    assert bench.tick(cells=scan(current_a=21.0)).current_a == 21.0
