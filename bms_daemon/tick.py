@@ -39,6 +39,7 @@ class State:
     command: Command = Command()
     actuated: Actuated = field(default_factory=Actuated)
     off_since_s: float = float("-inf")  # since when the main coil is commanded off
+    on_since_s: float = float("inf")  # since when it is commanded on
     ticks: int = 0
 
 
@@ -64,7 +65,8 @@ def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snaps
     decision, ctrl = decide(measured, est, faults, state.ctrl, settings, now_s)
     actuated = rig.actuate(decision.command)
     off_since_s = float("inf") if decision.command.main else min(state.off_since_s, now_s)
-    after = State(valid, s_est, prot, ctrl, decision.command, actuated, off_since_s, state.ticks + 1)
+    on_since_s = min(state.on_since_s, now_s) if decision.command.main else float("inf")
+    after = State(valid, s_est, prot, ctrl, decision.command, actuated, off_since_s, on_since_s, state.ticks + 1)
     snapshot = Snapshot(
         settings.node.id,
         now_s,
@@ -83,7 +85,9 @@ def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snaps
 def _scene(measured: Measured, state: State, settings: Settings, now_s: float) -> Scene:
     ctrl = state.ctrl
     open_s = 0.0 if state.command.main else now_s - state.off_since_s
-    return Scene(measured, settings, ctrl.contactors.control, state.command, ctrl.limits, state.actuated, open_s)
+    closed_s = max(0.0, now_s - state.on_since_s)
+    last = ctrl.contactors.control, state.command, ctrl.limits, state.actuated
+    return Scene(measured, settings, *last, open_s, closed_s)
 
 
 def survivor_of(state: State, commissioned_hash: str, boots: int) -> Survivor:

@@ -12,7 +12,7 @@ import structlog
 from bms_daemon import __version__
 from bms_daemon.app.afe_source import AfeSource
 from bms_daemon.app.core import Core, Parts, Source
-from bms_daemon.app.hardware import Hardware, fitted_roles, open_hardware
+from bms_daemon.app.hardware import Hardware, open_hardware, used_roles
 from bms_daemon.app.keeper import Keeper
 from bms_daemon.app.orders import OrderBook
 from bms_daemon.app.rig import LiveRig
@@ -94,7 +94,6 @@ def build(
             link,
             notifier,
             UnitWatchdog(notifier),
-            _board_watchdog(settings),
             first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
             _identity(settings, database, configuration),
         )
@@ -102,6 +101,7 @@ def build(
     wiring.core = core
     if link is not None:
         link.start()
+    core.board_watchdog = _board_watchdog(settings)
     return Installation(core, hardware, bus, link, loaded)
 
 
@@ -143,7 +143,7 @@ def _rig(
 ) -> tuple[LiveRig, tuple[Source, ...]]:
     driver = registry.make_afe(settings.afe.kind, hardware.i2c, settings.afe.settings, settings.pack.series)
     afe = wiring.afe = AfeSource(driver, settings.afe, wiring.is_open, wiring.nudge)
-    fitted = fitted_roles(settings.gpio)
+    fitted = used_roles(settings)
     pins = PinSource(hardware.lines, fitted, settings.gpio.read_period_s, wiring.edge)
     sources: list[Source] = [afe.run]
     shunt = None

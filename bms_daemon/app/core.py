@@ -45,7 +45,6 @@ class Parts:
     link: LinkServer | None
     notifier: Notifier
     watchdog: UnitWatchdog
-    board_watchdog: HardwareWatchdog | None
     first: State
     identity: dict[str, Any]
 
@@ -60,6 +59,7 @@ class Core:
         self.last: Snapshot | None = None
         self.late = LatenessRecord()
         self.watchers: list[Watcher] = []
+        self.board_watchdog: HardwareWatchdog | None = None  # started last: only good ticks keep the board from a reset
         self._ticker: Ticker | None = None
         self._shown_s = float("-inf")
         self._ready = False
@@ -84,8 +84,8 @@ class Core:
             raise self._error
         if not self._orderly:
             raise RuntimeError("a source ended by itself")
-        if self.parts.board_watchdog is not None:
-            self.parts.board_watchdog.close_clean()
+        if self.board_watchdog is not None:
+            self.board_watchdog.close_clean()
 
     def shutdown(self) -> None:
         """Ask for an orderly end: announce, wait for low current, open, stop. Asking again changes nothing."""
@@ -134,8 +134,8 @@ class Core:
     def _turn(self, now: Tick) -> bool:
         """One tick and what follows it; False when the core may end."""
         rig = self.parts.rig
+        rig.lateness_s, rig.edge = now.lateness_s, now.edge
         if not now.edge:
-            rig.lateness_s = now.lateness_s
             self.late.add(now.lateness_s, now.missed)
         rig.journal_ok = self.parts.keeper.ok
         self.state, snapshot = tick(rig, self.state, self.plan, now.now_s)
@@ -149,7 +149,7 @@ class Core:
     def _publish(self, snapshot: Snapshot) -> None:
         parts, now_s = self.parts, snapshot.now_s
         if parts.bus is not None:
-            parts.bus.send(parts.transmitter.due(snapshot, now_s))
+            parts.bus.send(parts.transmitter.due(snapshot, asyncio.get_running_loop().time()))
             parts.bus.poll()
         for watcher in self.watchers:
             watcher(snapshot)
@@ -179,8 +179,8 @@ class Core:
             self._ready = True
             self.parts.notifier.ready("running")
         self.parts.watchdog.feed(snapshot.now_s)
-        if self.parts.board_watchdog is not None:
-            self.parts.board_watchdog.feed(snapshot.now_s)
+        if self.board_watchdog is not None:
+            self.board_watchdog.feed(snapshot.now_s)
 
 
 async def _end(tasks: list[asyncio.Future[None]]) -> None:

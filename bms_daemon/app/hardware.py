@@ -36,6 +36,12 @@ def fitted_roles(gpio: Gpio) -> frozenset[str]:
     return frozenset(role for role in type(gpio).model_fields if isinstance(getattr(gpio, role), Line))
 
 
+def used_roles(settings: Settings) -> frozenset[str]:
+    """Fitted roles that are to be believed: auxiliary contacts only where ``contactor.aux_feedback`` says so."""
+    contacts = frozenset() if settings.contactor.aux_feedback else frozenset({"main_aux", "precharge_aux"})
+    return fitted_roles(settings.gpio) - contacts
+
+
 def open_hardware(settings: Settings) -> Hardware:
     """Open every device. Raises BusFault that names the device and what to enable."""
     if settings.sim is not None:

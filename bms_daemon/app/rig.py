@@ -31,7 +31,7 @@ class LiveRig:
     ) -> None:
         self.afe, self.shunt, self.pins, self.orders = afe, shunt, pins, orders
         self.bus, self.receiver = bus, receiver
-        self.lateness_s = 0.0
+        self.lateness_s, self.edge = 0.0, False
         self.journal_ok = True
         self.commissioned = False
         self.approved = False
@@ -40,6 +40,7 @@ class LiveRig:
         self._written: dict[str, bool] = {}
         self._pulse = False
         self._ended = False
+        self._refusal = ""  # why a write was refused over energised coils
 
     def newest(self, now_s: float) -> Raw:
         self.pins.refresh(now_s)
@@ -54,43 +55,63 @@ class LiveRig:
             can=self.bus.health(now_s, self.receiver.rejected) if self.bus else CanHealth(),
             orders=self.orders.take(now_s),
             lateness_s=self.lateness_s,
+            edge=self.edge,
             health=Health(self.journal_ok, self.commissioned, self.approved, self.afe.accepted is not None),
         )
 
     def actuate(self, command: Command) -> Actuated:
         """Write what changed and the dead-man's edge, read the coils' lines back, queue the chip's switches.
 
-        A write that is refused releases the coils line by line. After ``safe_state`` nothing is written any more.
+        A write that is refused releases the coils line by line, and they stay released until they are commanded off.
+        After ``safe_state`` nothing is written any more.
         """
         if self._ended:
             return Actuated(ok=False, reason="the coils were released for good")
         self.afe.switch(command.charge, command.discharge)
-        wanted = {
-            "main": command.main,
-            "precharge": command.precharge,
-            "fan": command.fan > 0.0,
-            "second_disconnect": command.second,
-        }
+        energise = command.main or command.precharge
+        self._refusal = self._refusal if energise else ""
+        if self._refusal:
+            return Actuated(ok=False, reason=self._refusal, stuck=self._stuck(), fan_ok=self._fan(command.fan > 0.0))
+        wanted = {"main": command.main, "precharge": command.precharge, "second_disconnect": command.second}
         changed = {role: on for role, on in wanted.items() if role in self._fitted and self._written.get(role) != on}
         if command.alive:
             self._pulse = changed["dead_man"] = not self._pulse
         try:
-            return self._write(changed, command)
+            wrong = self._write(changed)
         except BusFault as fault:
+            wrong = self._refusal = str(fault)
             self._release()
-            return Actuated(ok=False, reason=str(fault))
+        return Actuated(*self._levels(), not wrong, wrong, self._stuck(), self._fan(command.fan > 0.0))
 
-    def _write(self, changed: dict[str, bool], command: Command) -> Actuated:
+    def _write(self, changed: dict[str, bool]) -> str:
+        """What reads back other than written, in words; empty when all is well."""
         if changed:
             self._lines.write(changed)
             self._written.update(changed)
             self.pins.written = self._written
         if not changed.keys() - {"dead_man"}:
-            return Actuated(command.main, command.precharge)
-        levels = self._lines.read()
-        wrong = [role for role, on in changed.items() if levels.get(role) != on]
-        reason = f"{', '.join(wrong)} reads back other than written" if wrong else ""
-        return Actuated(levels["main"], levels.get("precharge", False), not wrong, reason)
+            return ""
+        self.pins.levels = self._lines.read()
+        wrong = [role for role, on in changed.items() if self.pins.levels.get(role) != on]
+        return f"{', '.join(wrong)} reads back other than written" if wrong else ""
+
+    def _levels(self) -> tuple[bool, bool]:
+        """Main and precharge as their lines were last read."""
+        return self.pins.levels.get("main", False), self.pins.levels.get("precharge", False)
+
+    def _stuck(self) -> bool:
+        return any(self._written.get(role) is False and self.pins.levels.get(role) for role in COILS)
+
+    def _fan(self, on: bool) -> bool:
+        """The fan by itself: its line must not take the coils with it."""
+        if "fan" not in self._fitted or self._written.get("fan") == on:
+            return True
+        try:
+            self._lines.write({"fan": on})
+        except BusFault:
+            return False
+        self._written["fan"] = on
+        return True
 
     def safe_state(self) -> None:
         """Release the coils now and for good: only lines requested at start, no bus, no wait. Any number of times.

@@ -10,6 +10,7 @@ from bms_daemon.model import BusFault, Pins, ShuntReading
 from bms_daemon.ports import CurrentSensor, Lines
 
 RETRY_S = 0.2
+LOOPS = frozenset({"emergency_stop", "interlock"})
 INPUTS = ("emergency_stop", "interlock", "main_aux", "precharge_aux")
 
 
@@ -43,9 +44,11 @@ class PinSource:
     ) -> None:
         self.slot: Slot[Pins] = Slot()
         self.written: dict[str, bool] = {}
+        self.levels: dict[str, bool] = {}
         self._lines, self._fitted, self._period_s = lines, fitted, period_s
         self._on_edge = on_edge
         self._dirty = True
+        self._tripped: set[str] = set()  # loops that were open since the last reading, however briefly
         self._read_s = float("-inf")
         lines.on_edge(self._edge)
 
@@ -55,9 +58,12 @@ class PinSource:
             return
         self._dirty, self._read_s = False, now_s
         try:
-            self.slot.put(self._pins(self._lines.read()), now_s)
+            self.levels = self._lines.read()
         except BusFault as fault:
             self.slot.fail(str(fault), now_s)
+            return
+        self.slot.put(self._pins(self.levels | dict.fromkeys(self._tripped, False)), now_s)
+        self._tripped.clear()
 
     def _pins(self, levels: dict[str, bool]) -> Pins:
         seen = {role: levels.get(role) for role in INPUTS if role in self._fitted}
@@ -71,4 +77,6 @@ class PinSource:
 
     def _edge(self, role: str, level: bool) -> None:
         self._dirty = True
+        if role in LOOPS and not level:
+            self._tripped.add(role)
         self._on_edge(role, level)

@@ -25,9 +25,13 @@ CEILINGS = (
     ("can.silent_s", 3.0, "a silent bus within 3 s"),
     ("timing.overrun_stop_s", 0.5, "late ticks within 0.5 s"),
     ("timing.dead_man_s", 1.0, "a dead daemon within 1 s"),
-    ("timing.shutdown_grace_s", 8.0, "the unit is killed after 10 s"),
+    ("timing.shutdown_grace_s", 8.0, "the unit is killed after 15 s"),
+    ("contactor.feedback_s", 0.5, "a welded contact within 0.5 s"),
+    ("can.vcu_timeout_s", 60.0, "a lost controller within a minute"),
 )
 
+SHUNT_PERIOD_S = 5.0
+UNIT_WATCHDOG_S = 3.0  # WatchdogSec= of systemd/bms-core@.service
 GRACE_S = {"home": 2.0, "vehicle": 5.0}  # STOP waits no longer for low current
 
 
@@ -41,6 +45,8 @@ def cross_checks(settings: Settings) -> list[Found]:
         *_pins(settings),
         *_power_path(settings),
         *_timing(settings),
+        *_timeouts(settings),
+        *_bus(settings),
         *_fitted(settings),
         *_simulated(settings),
     ]
@@ -122,12 +128,29 @@ def _timing(settings: Settings) -> Iterator[Found]:
             yield key, str(value), f"must be at most {ceiling_s} s: {why} holds for any configuration"
     if settings.open_grace_s > (grace_s := GRACE_S[settings.node.profile]):
         yield "timing.open_grace_s", str(timing.open_grace_s), f"must be at most {grace_s} s for this node.profile"
+    if settings.shunt is not None and settings.shunt.period_s > SHUNT_PERIOD_S:
+        yield "shunt.period_s", str(settings.shunt.period_s), f"must be at most {SHUNT_PERIOD_S} s"
     if afe.transfer_timeout_s > afe.scan_period_s:
         yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
     if afe.frozen_s < 2.0 * afe.scan_period_s:
         yield "afe.frozen_s", str(afe.frozen_s), f"must be at least two scans of {afe.scan_period_s} s"
     if settings.fan.on_degc >= settings.fan.full_degc:
         yield "fan.on_degc", str(settings.fan.on_degc), f"must be below fan.full_degc = {settings.fan.full_degc}"
+
+
+def _timeouts(settings: Settings) -> Iterator[Found]:
+    """Whoever is faster acts first: tick, dead-man, the chip's watchdog, the unit's, the board's."""
+    timing, chip_s = settings.timing, _chip_limits(settings).get("host_watchdog_s")
+    if chip_s is not None and not timing.dead_man_s < chip_s < UNIT_WATCHDOG_S:
+        text = f"must lie between timing.dead_man_s = {timing.dead_man_s} and the unit's watchdog, {UNIT_WATCHDOG_S} s"
+        yield "afe.settings.host_watchdog_s", f"{chip_s:g}", text
+    if timing.watchdog_device is not None and timing.watchdog_s <= UNIT_WATCHDOG_S:
+        yield "timing.watchdog_s", str(timing.watchdog_s), f"must be above the unit's watchdog, {UNIT_WATCHDOG_S} s"
+
+
+def _bus(settings: Settings) -> Iterator[Found]:
+    if settings.can.interface == "none" and (settings.can.required or settings.can.vcu == "required"):
+        yield "can.interface", "'none'", "needs can.required = false and no required vcu: there is no bus to watch"
 
 
 def _fitted(settings: Settings) -> Iterator[Found]:

@@ -162,4 +162,5 @@ class Raw:
     can: CanHealth = CanHealth()
     orders: Orders = Orders()
     lateness_s: float = 0.0
+    edge: bool = False  # a tick out of turn, which says nothing about lateness
     health: Health = Health()

@@ -15,6 +15,7 @@ from bms_daemon.model.inputs import (
     Quality,
     ShuntReading,
     TempScan,
+    Trip,
     VcuRequest,
 )
 
@@ -70,6 +71,8 @@ class Measured:
     orders: Orders
     current_a: float  # protection current; NaN when unknown
     health: Health
+    step_s: float = 0.0  # since the tick before, as it was; ``dt_s`` is what may be integrated over
+    trips: Trip = Trip.NONE  # of the newest scan that came, believed or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,8 @@ class Actuated:
     precharge: bool = False
     ok: bool = True
     reason: str = ""
+    stuck: bool = False  # a coil's line reads energised although it was written off
+    fan_ok: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from bms_daemon.app.hardware import Hardware
 from bms_daemon.app.keeper import commissioned
 from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
-from bms_daemon.model import Doubt, PackState, Reaction, Snapshot
+from bms_daemon.model import Doubt, PackState, Quality, Reaction, Snapshot
 from bms_daemon.offline.operator import Operator
 from bms_daemon.offline.player import Player
 from bms_daemon.offline.recording import Recording
-from bms_daemon.offline.timeline import COLD_S, JOIN_S, Part, parts_of
+from bms_daemon.offline.timeline import COLD_S, Part, parts_of
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.bq76952 import Bq76952
@@ -131,6 +131,7 @@ class Judge:
         self._windows, self._progress = part.windows, progress
         self._at = 0
         self._doubts, self._why, self._worst = Doubt.NONE, "", -1
+        self._silent = False  # whether the daemon called the cells lost since the row before
         self._state = PackState.SAFE
 
     def see(self, snapshot: Snapshot) -> None:
@@ -138,6 +139,7 @@ class Judge:
         while self._at < len(self._windows) and now_s >= self._windows[self._at][2]:
             self._close()
         if self._at == len(self._windows) or now_s < self._windows[self._at][1]:
+            self._silent |= snapshot.measured.cells.quality is Quality.FAILED
             return
         self._state = snapshot.control.state
         worst = snapshot.faults.worst
@@ -157,23 +159,24 @@ class Judge:
             detail = f" ({cells.reason})" if cells.reason else ""
             self._why = "value: " + ", ".join(str(doubt.name).lower() for doubt in self._doubts) + detail
 
+    def _time_reason(self, dt_s: float) -> str:
+        """A cold start is one by its nature; silence counts only where the daemon noticed it by itself."""
+        if self._at == 0:
+            return f"time: cold start after a gap of {dt_s:g} s" if dt_s > COLD_S else ""
+        return f"time: silence in a gap of {dt_s:g} s" if self._silent else ""
+
     def _close(self) -> None:
         row = self._windows[self._at][0]
-        reasons = [text for text in (self._why, _time_reason(float(self._dt_s[row]))) if text]
+        reasons = [text for text in (self._why, self._time_reason(float(self._dt_s[row]))) if text]
         reaction = Reaction(self._worst).name.lower() if self._worst >= 0 else "none"
         quality = "bad" if reasons else "good"
         self.lines.append(Line(row, quality, "; ".join(reasons), reaction, self._state.name.lower()))
-        self._doubts, self._why, self._worst = Doubt.NONE, "", -1
+        self._doubts, self._why, self._worst, self._silent = Doubt.NONE, "", -1, False
         self._at += 1
         if self._progress is not None:
             self._progress(row)
 
 
-def _time_reason(dt_s: float) -> str:
-    if not dt_s > JOIN_S:
-        return ""
-    what = "cold start" if dt_s > COLD_S else "silence"
-    return f"time: {what} after a gap of {dt_s:g} s"
 
 
 def fits(recording: Recording, settings: Settings) -> str:

@@ -174,8 +174,9 @@ def _may_recover(v: View) -> bool:
     if scan is None or not v.measured.orders.recovery:
         return False
     low = cell.recharge_min_v < float(scan.cell_v.min()) < cell.min_v
-    faults = v.faults.but_low or v.faults
-    return low and _link_up(v) and _startable(v, faults) and not faults.block_charge
+    faults, vcu = v.faults.but_low or v.faults, v.measured.vcu.value
+    charger = _link_level(v) and (vcu is None or vcu.charger_present)
+    return low and charger and v.control.armed and _startable(v, faults) and not faults.block_charge
 
 
 def _recovered(v: View) -> bool:
@@ -193,8 +194,12 @@ def _too_fast(v: View) -> bool:
 
 
 def _precharged(v: View) -> bool:
-    young = v.measured.cells.quality is Quality.GOOD
-    return young and _link_up(v) and v.link_ratio <= 2.0 - v.settings.contactor.precharge_ratio
+    return v.measured.cells.quality is Quality.GOOD and _link_level(v)
+
+
+def _link_level(v: View) -> bool:
+    """The link stands at the pack's voltage, neither below nor above: a contact may close onto it."""
+    return _link_up(v) and v.link_ratio <= 2.0 - v.settings.contactor.precharge_ratio
 
 
 def _precharge_late(v: View) -> bool:

@@ -44,6 +44,7 @@ class Scene:
     limits: Limits
     actuated: Actuated
     open_s: float  # how long the main coil has been commanded off; 0 while on
+    closed_s: float = 0.0  # how long it has been commanded on; 0 while off
 
     @cached_property
     def scan(self) -> AfeScan | None:
@@ -135,7 +136,17 @@ def afe_reset(scene: Scene) -> float:
 
 
 def _trip(scene: Scene, trips: Trip) -> float:
-    return float(scene.scan.trips & trips) if scene.scan is not None else NAN
+    """Trips that the newest scan shows, believed or not; NaN where nothing believed says that there are none."""
+    found = float(scene.measured.trips & trips)
+    return NAN if not found and scene.scan is None else found
+
+
+def outputs_off(scene: Scene) -> float:
+    """The chip holds an output off although the pack is closed, and has been for long enough to have switched."""
+    if scene.scan is None:
+        return NAN
+    settled = scene.command.main and scene.closed_s > scene.settings.contactor.feedback_s
+    return 1.0 if settled and not (scene.scan.charge_on and scene.scan.discharge_on) else 0.0
 
 
 def afe_trip(scene: Scene) -> float:
@@ -239,7 +250,9 @@ def main_welded(scene: Scene) -> float:
 
 
 def main_not_closing(scene: Scene) -> float:
-    return _input(scene, "main_aux_closed", False, scene.command.main)
+    """1: not closed yet; 2: open again after the time in which it had to close."""
+    settled = scene.closed_s > scene.settings.contactor.feedback_s
+    return _input(scene, "main_aux_closed", False, scene.command.main) * (2.0 if settled else 1.0)
 
 
 def precharge_welded(scene: Scene) -> float:
@@ -268,7 +281,19 @@ def link_ratio(scene: Scene) -> float:
 
 
 def gpio_failed(scene: Scene) -> float:
+    """1: a line was refused or reads other than written; 2: a coil's line stays energised."""
+    if scene.actuated.stuck:
+        return 2.0
     return _input(scene, "readback_ok", False) if scene.actuated.ok else 1.0
+
+
+def fan_failed(scene: Scene) -> float:
+    return 0.0 if scene.actuated.fan_ok else 1.0
+
+
+def stalled_s(scene: Scene) -> float:
+    """How long no tick ran over coils that were on: the dead-man has let them go, and must not get them back."""
+    return scene.measured.step_s if scene.command.main or scene.command.precharge else 0.0
 
 
 def emergency_stop(scene: Scene) -> float:

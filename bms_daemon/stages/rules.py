@@ -70,6 +70,10 @@ def _feedback_s(s: Settings) -> float:
     return s.contactor.feedback_s
 
 
+def _nearly_dead_s(s: Settings) -> float:
+    return s.timing.dead_man_s - s.timing.tick_s
+
+
 def _over_charge_a(s: Settings) -> float:
     return s.current.over_ratio * s.current.charge_max_a
 
@@ -104,11 +108,11 @@ RULES: tuple[Rule, ...] = (
          (Rung(R.DERATE, derate=0.5), Rung(R.STOP, lambda _: 1.5))),
     Rule("afe_settling", 12, "S24 A12", D.SENSOR, G.TICK, probes.cells_never, (Rung(R.INHIBIT),)),
     Rule("afe_reset", 13, "S19", D.ELECTRICAL, G.CELLS_TRIED, probes.afe_reset, (Rung(R.OPEN),)),
-    Rule("afe_trip", 14, "S20", D.ELECTRICAL, G.CELLS, probes.afe_trip, (Rung(R.OPEN, latch=True),)),
+    Rule("afe_trip", 14, "S20", D.ELECTRICAL, G.CELLS_TRIED, probes.afe_trip, (Rung(R.OPEN, latch=True),)),
     Rule("afe_limits_refused", 15, "G05", D.SENSOR, G.TICK, probes.limits_refused, (Rung(R.INHIBIT),)),
     Rule("over_current_discharge", 16, "S30", D.ELECTRICAL, G.CELLS, probes.discharge_a, (Rung(R.OPEN, _over_discharge_a, samples=2),)),
     Rule("over_current_charge", 17, "S31", D.ELECTRICAL, G.CELLS, probes.charge_a, (Rung(R.OPEN, _over_charge_a, samples=2),)),
-    Rule("short_circuit", 18, "S32", D.ELECTRICAL, G.CELLS, probes.short_circuit, (Rung(R.OPEN, latch=True),)),
+    Rule("short_circuit", 18, "S32", D.ELECTRICAL, G.CELLS_TRIED, probes.short_circuit, (Rung(R.OPEN, latch=True),)),
     Rule("shunt_lost", 19, "S33 S39 S43", D.COMMUNICATION, G.TICK, probes.shunt_lost, (Rung(R.STOP, lambda _: 1.5),)),
     Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch, (Rung(R.WARN, samples=3), Rung(R.STOP, samples=8))),
     Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CELLS, probes.current_when_open_a,
@@ -125,13 +129,15 @@ RULES: tuple[Rule, ...] = (
     Rule("probes_few", 27, "S45 S46", D.SENSOR, G.TEMPS_TRIED, probes.probes_few, (Rung(R.STOP, samples=3),)),
     Rule("temps_lost", 28, "S25", D.COMMUNICATION, G.TICK, probes.temps_quality, (Rung(R.STOP, lambda _: 1.5),)),
     Rule("main_welded", 29, "A01", D.CONTACTOR, G.TICK, probes.main_welded, (Rung(R.SECOND, hold_s=_feedback_s, latch=True),)),
-    Rule("main_not_closing", 30, "A02", D.CONTACTOR, G.TICK, probes.main_not_closing, (Rung(R.OPEN, hold_s=_feedback_s, latch=True),)),
+    Rule("main_not_closing", 30, "A02", D.CONTACTOR, G.TICK, probes.main_not_closing,
+         (Rung(R.OPEN, hold_s=_feedback_s, latch=True), Rung(R.OPEN, lambda _: 1.5, hold_s=0.02, latch=True))),
     Rule("precharge_failed", 31, "A05", D.CONTACTOR, G.TICK, probes.precharge_tries,
          (Rung(R.OPEN, lambda s: s.contactor.precharge_tries - 0.5, latch=True),)),
     Rule("precharge_too_fast", 32, "A06", D.CONTACTOR, G.TICK, probes.precharge_fast, (Rung(R.WARN),)),
     Rule("precharge_welded", 33, "A08", D.CONTACTOR, G.TICK, probes.precharge_welded, (Rung(R.INHIBIT, hold_s=_feedback_s, latch=True),)),
     Rule("link_live", 34, "A04 A08", D.CONTACTOR, G.CELLS, probes.link_ratio, (Rung(R.INHIBIT),), low=True),
-    Rule("gpio_failed", 35, "A13 A14", D.CONTACTOR, G.TICK, probes.gpio_failed, (Rung(R.SECOND, latch=True),)),
+    Rule("gpio_failed", 35, "A13 A14", D.CONTACTOR, G.TICK, probes.gpio_failed,
+         (Rung(R.OPEN, latch=True), Rung(R.SECOND, lambda _: 1.5, hold_s=0.02, latch=True))),
     Rule("emergency_stop", 36, "A22", D.OPERATOR, G.TICK, probes.emergency_stop, (Rung(R.OPEN, latch=True),), at_once=True),
     Rule("interlock_open", 37, "A22 A23", D.OPERATOR, G.TICK, probes.interlock_open,
          (Rung(R.STOP, hold_s=0.02, latch=True), Rung(R.OPEN, lambda _: 1.5, hold_s=0.02, latch=True))),
@@ -148,7 +154,10 @@ RULES: tuple[Rule, ...] = (
     Rule("pins_lost", 45, "A13", D.COMMUNICATION, G.TICK, probes.pins_quality, (Rung(R.STOP, lambda _: 1.5),)),
     Rule("over_temperature_charge", 46, "S48", D.THERMAL, G.TEMPS, probes.max_degc,
          (Rung(R.BLOCK_C, lambda s: s.temperature.charge_max_degc, samples=2, slack=TEMPERATURE_SLACK_DEGC),), probes.max_probe),
-    Rule("afe_watchdog", 47, "P07 P08", D.COMPUTE, G.CELLS, probes.afe_watchdog, (Rung(R.OPEN),)),
+    Rule("afe_watchdog", 47, "P07 P08", D.COMPUTE, G.CELLS_TRIED, probes.afe_watchdog, (Rung(R.OPEN),)),
+    Rule("stalled", 48, "P03 P08 K03", D.COMPUTE, G.TICK, probes.stalled_s, (Rung(R.OPEN, _nearly_dead_s),), at_once=True),
+    Rule("afe_outputs_off", 49, "S20", D.ELECTRICAL, G.CELLS, probes.outputs_off, (Rung(R.OPEN, samples=2, latch=True),)),
+    Rule("fan_failed", 50, "A20", D.THERMAL, G.TICK, probes.fan_failed, (Rung(R.DERATE, derate=0.5),)),
 )  # fmt: skip
 
 CODES: dict[str, int] = {rule.code: rule.number for rule in RULES}

@@ -17,6 +17,7 @@ from bms_daemon.model import (
     Sample,
     ShuntReading,
     TempScan,
+    Trip,
     VcuRequest,
 )
 from bms_daemon.stages.channel import Ages, Trail, follow
@@ -61,6 +62,7 @@ class ValidateState:
     converted_s: float = float("-inf")
     span: Span = Span()
     doubts: Doubt = Doubt.NONE
+    trips: Trip = Trip.NONE
     late_since_s: float = float("inf")
     late_ticks: int = 0
     now_s: float = float("nan")
@@ -141,6 +143,7 @@ def validate(
     frozen_s = now_s - converted_s if conversions >= 0 else 0.0
     if frozen_s > settings.afe.frozen_s and cells.quality is not Quality.FAILED:
         cells, temps = _frozen(cells), _frozen(temps)
+    trips = raw.cells.value.trips if cells.tried and raw.cells and raw.cells.value else state.trips
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
     measured = Measured(
         now_s=now_s,
@@ -153,6 +156,8 @@ def validate(
         can=raw.can,
         doubts=doubts,
         frozen_s=frozen_s,
+        step_s=max(0.0, now_s - state.now_s) if state.now_s == state.now_s else 0.0,
+        trips=trips,
         lateness_s=raw.lateness_s,
         late_run_s=now_s - late_since_s if late_ticks >= 3 else 0.0,
         orders=raw.orders,
@@ -170,6 +175,7 @@ def validate(
         converted_s,
         span,
         doubts,
+        trips,
         late_since_s,
         late_ticks,
         now_s,
@@ -236,7 +242,9 @@ def _frozen(channel: Channel[T]) -> Channel[T]:
 
 
 def _late(state: ValidateState, raw: Raw, settings: Settings, now_s: float) -> tuple[float, int]:
-    """A tick is late beyond half its period; a run of late ticks is what counts, one hiccup is not."""
+    """A tick is late beyond half its period; a run of late ones counts, one hiccup does not. Edges say nothing."""
+    if raw.edge:
+        return state.late_since_s, state.late_ticks
     if raw.lateness_s <= settings.timing.tick_s / 2.0:
         return float("inf"), 0
     return min(state.late_since_s, now_s - raw.lateness_s), state.late_ticks + 1

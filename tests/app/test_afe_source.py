@@ -226,7 +226,7 @@ def test_a_power_on_reset_opens_is_set_up_again_and_closes_nothing(tmp_path: Pat
             assert released_s - at_s <= 0.15
             await asyncio.sleep(4.0)
             assert source.accepted is not None, "set up again"
-            assert here.state is PackState.STANDBY
+            assert here.state is PackState.LATCHED, "the coil fell under command"
             assert not [t for t, main, precharge in here.parts.gate.trace if t > released_s and (main or precharge)]
 
     manual(scene)

@@ -175,7 +175,9 @@ def test_every_error_is_told_at_once_with_file_key_and_value(tmp_path: Path) -> 
 
 def test_every_relation_is_told_at_once(tmp_path: Path) -> None:
     error = refused(tmp_path, {"cell.max_v": 3.8, "gpio.precharge": {"line": "MAIN"}, "timing.dead_man_s": 2.0})
-    assert {problem.key for problem in error.problems} == {"cell.max_v", "gpio.precharge.line", "timing.dead_man_s"}
+    assert {problem.key for problem in error.problems} == {
+        *("cell.max_v", "gpio.precharge.line", "timing.dead_man_s", "afe.settings.host_watchdog_s")
+    }
 
 
 def test_one_error_is_one_error(tmp_path: Path) -> None:

@@ -74,6 +74,12 @@ def vcu(moving: bool) -> Parts:
     return {"vcu": m.VcuRequest(m.Request.NONE, moving, False)}
 
 
+def outputs(**on: bool) -> Parts:
+    """A closed pack whose chip's outputs are on or off."""
+    return pins(S.CLOSED, main_aux_closed=True) | {"closed_s": 0.3, "cells": scan(**on)}
+
+
+ON: Parts = {"command": m.Command(main=True)}
 NO_CELLS: Parts = {"cells": channel(None)}
 BLIND: Parts = {"cells": channel(None, tried=True)}
 NO_TEMPS: Parts = {"temps": channel(None, tried=True)}
@@ -123,13 +129,18 @@ CASES = (
     Case("main_not_closing", 0, R.OPEN, pins(S.CLOSED, main_aux_closed=False), pins(main_aux_closed=False), 1, 0.2,
          True,
          unknown={"state": S.CLOSED} | NO_PINS),
+    Case("main_not_closing", 1, R.OPEN, pins(S.CLOSED, main_aux_closed=False) | {"closed_s": 0.21},
+         pins(S.CLOSED, main_aux_closed=False) | {"closed_s": 0.2}, 1, 0.02, True,
+         unknown={"state": S.CLOSED} | NO_PINS),
     Case("precharge_failed", 0, R.OPEN, {"control": m.Control(S.STANDBY, precharge_tries=3)},
          {"control": m.Control(S.STANDBY, precharge_tries=2)}, latch=True),
     Case("precharge_too_fast", 0, R.WARN, {"control": m.Control(S.STANDBY, precharge_fast=True)}, FINE),
     Case("precharge_welded", 0, R.INHIBIT, pins(precharge_aux_closed=True),
          pins(precharge_aux_closed=True) | {"command": m.Command(precharge=True)}, 1, 0.2, True, unknown=NO_PINS),
     Case("link_live", 0, R.INHIBIT, of(link_v=-6.7), of(link_v=6.6), unknown=NO_CELLS),
-    Case("gpio_failed", 0, R.SECOND, {"actuated": m.Actuated(ok=False)}, FINE, latch=True, unknown=NO_PINS),
+    Case("gpio_failed", 0, R.OPEN, {"actuated": m.Actuated(ok=False)}, FINE, latch=True, unknown=NO_PINS),
+    Case("gpio_failed", 1, R.SECOND, {"actuated": m.Actuated(stuck=True)}, {"actuated": m.Actuated(ok=False)}, 1, 0.02,
+         True, unknown=NO_PINS),
     Case("emergency_stop", 0, R.OPEN, pins(emergency_stop_ok=False), pins(emergency_stop_ok=None), latch=True,
          unknown=NO_PINS),
     Case("interlock_open", 0, R.STOP, pins(interlock_ok=False) | vcu(True), pins(interlock_ok=None), 1, 0.02, True,
@@ -154,4 +165,8 @@ CASES = (
     Case("over_temperature_charge", 0, R.BLOCK_C, heat(45.1), heat(45.0), 2, kept=heat(43.1), unknown=NO_TEMPS),
     Case("afe_watchdog", 0, R.OPEN, of(trips=m.Trip.HOST_WATCHDOG), of(trips=m.Trip.OVER_CURRENT_CHARGE),
          unknown=NO_CELLS),
+    Case("stalled", 0, R.OPEN, ON | {"step_s": 0.181}, ON | {"step_s": 0.179}),
+    Case("afe_outputs_off", 0, R.OPEN, outputs(charge_on=True), outputs(charge_on=True, discharge_on=True), 2,
+         latch=True, unknown=outputs() | NO_CELLS),
+    Case("fan_failed", 0, R.DERATE, {"actuated": m.Actuated(fan_ok=False)}, FINE),
 )  # fmt: skip

@@ -116,6 +116,7 @@ def measured(now_s: float = 100.0, **parts: Any) -> m.Measured:
         plain = name in ("temps", "shunt", "pins", "vcu") and not isinstance(value, m.Channel)
         values[name] = channel(value, now_s=now_s) if plain else value
     known = values["cells"].value
+    values.setdefault("trips", known.trips if known is not None else m.Trip.NONE)
     values.setdefault("current_a", known.current_a if known is not None else float("nan"))
     return m.Measured(**values)
 
@@ -128,6 +129,7 @@ def scene(state: m.PackState = m.PackState.STANDBY, config: c.Settings = SETTING
         "limits": m.Limits(50.0, 100.0),
         "actuated": m.Actuated(),
         "open_s": 3600.0,
+        "closed_s": 0.0,
     }
     own |= {name: parts.pop(name) for name in tuple(own) if name in parts}
     return Scene(measured(**parts), config, **own)  # type: ignore[arg-type]

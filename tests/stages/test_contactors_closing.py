@@ -126,7 +126,7 @@ def test_recovery_charging_is_refused(parts: dict[str, Any]) -> None:
 
 
 def test_recovery_charging_goes_on_under_the_faults_that_it_cures_and_ends_latched() -> None:
-    machine = Machine(S.LATCHED)
+    machine = Machine(S.LATCHED, armed=True)
     for _ in range(50):
         assert machine.step(UNDER, **LOW).state is S.RECOVERY_CHARGE
     assert machine.command == m.Command(main=True, charge=True, discharge=True, alive=True)
@@ -136,7 +136,7 @@ def test_recovery_charging_goes_on_under_the_faults_that_it_cures_and_ends_latch
 
 
 def test_recovery_charging_lasts_half_an_hour_at_most() -> None:
-    machine = Machine(S.LATCHED)
+    machine = Machine(S.LATCHED, armed=True)
     began_s = machine.now_s
     while machine.step(UNDER, dt_s=1.0, **LOW).state is S.RECOVERY_CHARGE:
         assert machine.now_s - began_s <= 1801.0
@@ -144,14 +144,32 @@ def test_recovery_charging_lasts_half_an_hour_at_most() -> None:
 
 
 def test_recovery_charging_counts_as_a_closing_and_keeps_its_distance() -> None:
-    machine = Machine(S.LATCHED)
+    machine = Machine(S.LATCHED, armed=True)
     machine.step(UNDER, **LOW)
     assert machine.state.control.closes == 1
     machine.step(UNDER, orders=OPEN)
     for _ in range(3):
         machine.step(UNDER)
+    machine.step(UNDER, orders=OPEN)
     assert machine.step(UNDER, **LOW).state is S.LATCHED
     assert machine.step(UNDER, dt_s=60.0, **LOW).state is S.RECOVERY_CHARGE
+
+
+@pytest.mark.parametrize(
+    ("machine", "link_v", "charger"),
+    [
+        (Machine(S.LATCHED), 13.0, None),
+        (Machine(S.LATCHED, armed=True), 16.0, None),
+        (Machine(S.LATCHED, armed=True), 13.0, m.VcuRequest(m.Request.RECOVERY_CHARGE, False, False)),
+    ],
+    ids=["not armed", "a link above the pack", "a controller that sees no charger"],
+)
+def test_recovery_charging_closes_onto_nothing_but_a_charger_at_the_packs_voltage(
+    machine: Machine, link_v: float, charger: m.VcuRequest | None
+) -> None:
+    orders = m.Orders(recovery=True)
+    machine.step(UNDER, cells=scan(2.6, link_v=link_v), orders=orders, vcu=channel(charger))
+    assert machine.command == m.Command()
 
 
 def test_an_order_to_recover_does_not_hide_a_low_cell_from_a_close() -> None:
@@ -162,7 +180,7 @@ def test_an_order_to_recover_does_not_hide_a_low_cell_from_a_close() -> None:
 
 
 def test_an_open_fault_in_recovery_charging_waits_its_own_fuse_time() -> None:
-    machine = Machine(S.LATCHED)
+    machine = Machine(S.LATCHED, armed=True)
     for _ in range(100):
         machine.step(UNDER, **LOW)
     worse = replace(UNDER, but_low=BREAK)

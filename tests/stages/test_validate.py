@@ -303,6 +303,23 @@ def run_of(lateness_s: list[float]) -> list[float]:
     return found
 
 
+def test_a_tick_out_of_turn_says_nothing_about_lateness() -> None:
+    bench = Bench()
+    for late_s, edge in ((0.1, False), (0.1, False), (0.0, True)):
+        bench.now_s += 0.1
+        assert bench.look(lateness_s=late_s, edge=edge).late_run_s == 0.0
+    bench.now_s += 0.1
+    assert bench.look(lateness_s=0.1).late_run_s == pytest.approx(0.4)
+
+
+def test_trips_of_a_scan_that_is_refused_are_seen() -> None:
+    bench = Bench()
+    tripped = bench.tick(cells=scan(trips=m.Trip.HOST_WATCHDOG))
+    assert (tripped.cells.value, tripped.trips) == (None, m.Trip.HOST_WATCHDOG)
+    assert bench.tick(cells="nack").trips is m.Trip.HOST_WATCHDOG
+    assert bench.tick(cells=scan()).trips is m.Trip.NONE
+
+
 def test_a_hiccup_is_no_run_of_late_ticks() -> None:
     assert run_of([0.0, 0.5, 0.0, 0.5, 0.5, 0.0]) == [0.0] * 6
 

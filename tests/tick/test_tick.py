@@ -33,7 +33,8 @@ class ScriptedRig:
         self.calls.append("newest")
         last = self.commands[-1] if self.commands else m.Command()
         self.conversions += 1
-        cells = {"link_v": 13.2 if last.main or last.precharge else 0.0, "conversions": self.conversions} | self.cells
+        cells = {"link_v": 13.2 if last.main or last.precharge else 0.0, "conversions": self.conversions}
+        cells = cells | {"charge_on": last.charge, "discharge_on": last.discharge} | self.cells
         pins = CLOSED_PINS if last.main else OPEN_PINS
         raw = self.feed.put(now_s, cells=scan(**cells), temps=temps(), pins=pins, shunt=m.ShuntReading(0.0))
         orders, self.orders = self.orders, m.Orders()
@@ -132,7 +133,7 @@ def test_an_output_that_fails_is_a_latched_fault_of_the_next_tick() -> None:
     assert not run.tick().actuated.ok
     snapshot = run.tick()
     assert snapshot.faults.latched == ("gpio_failed",)
-    assert snapshot.command == m.Command(second=True)
+    assert snapshot.command == m.Command()
 
 
 def test_current_through_an_open_pack_counts_once_the_contactor_had_its_time() -> None:
