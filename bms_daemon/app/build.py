@@ -126,11 +126,13 @@ class _Wiring:
         return self.core is None or not (self.core.state.command.main or self.core.state.command.precharge)
 
     def ask(self, request: LinkRequest) -> str | None:
+        """A close that would not be followed is refused with the reason, so that nobody waits for it."""
         assert self.core is not None
-        refusal = self.core.parts.orders.ask(request.action, request.code, request.deadline_s)
-        if refusal is None:
+        refusal = self.core.why_not_close() if request.action == "close" else ""
+        refusal = refusal or self.core.parts.orders.ask(request.action, request.code, request.deadline_s) or ""
+        if not refusal:
             self.nudge()
-        return refusal
+        return refusal or None
 
 
 def _rig(

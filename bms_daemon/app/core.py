@@ -23,7 +23,7 @@ from bms_daemon.runtime.notify import Notifier, UnitWatchdog
 from bms_daemon.runtime.plain import plain, plain_event
 from bms_daemon.runtime.ticker import Tick, Ticker
 from bms_daemon.runtime.watchdog import HardwareWatchdog
-from bms_daemon.stages.contactors import ENERGISED
+from bms_daemon.stages.contactors import ENERGISED, why_not_close
 from bms_daemon.tick import Plan, State, tick
 
 log = structlog.get_logger()
@@ -99,6 +99,13 @@ class Core:
         """Run a tick at once: an edge, a request. Before the first tick there is nothing to hurry."""
         if self._ticker is not None:
             self._ticker.nudge()
+
+    def why_not_close(self) -> str:
+        """What a request to close would wait for, as of the last tick."""
+        if self.last is None:
+            return "no tick yet"
+        state, now_s = self.state.ctrl.contactors, self.last.now_s
+        return why_not_close(self.last.measured, self.last.faults, state, self.parts.settings, now_s)
 
     async def _guarded(self, part: Source) -> None:
         try:

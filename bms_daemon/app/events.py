@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from bms_daemon.model import Event, Fault, Faults, Snapshot
+
+REMEDIES = dict.fromkeys(("journal_missing", "configuration_unapproved"), "run: bms-daemon commission CONFIG")
 
 
 def events_between(last: Snapshot | None, snapshot: Snapshot) -> list[Event]:
@@ -36,7 +40,24 @@ def _fault_events(last: Faults, snapshot: Snapshot) -> list[Event]:
 def _fault_text(fault: Fault) -> str:
     where = f" at {fault.where}" if fault.where else ""
     latch = ", latched" if fault.latched else ""
-    return f"{fault.code}{where}: {fault.value:.3f} against {fault.limit:.3f}, {fault.reaction.name}{latch}"
+    remedy = f"; {REMEDIES[fault.code]}" if fault.code in REMEDIES else ""
+    return f"{fault.code}{where}: {_compared(fault)}{fault.reaction.name}{latch}{remedy}"
+
+
+def _compared(fault: Fault) -> str:
+    if yes_or_no(fault.value, fault.limit) or not math.isfinite(fault.value - fault.limit):
+        return ""
+    return f"{fault.value:.3f} against {fault.limit:.3f}, "
+
+
+def yes_or_no(value: float | None, limit: float | None) -> bool:
+    """Whether a fault's numbers say only that it is there: such rules compare 1 with 0.5."""
+    return limit == 0.5 and value in (0.0, 1.0)
+
+
+def _rounded(value: float) -> float:
+    """To six significant digits: what the sensors can tell, without the noise of binary fractions."""
+    return float(f"{value:.6g}")
 
 
 def _fault_data(fault: Fault, snapshot: Snapshot) -> dict[str, object]:
@@ -44,8 +65,8 @@ def _fault_data(fault: Fault, snapshot: Snapshot) -> dict[str, object]:
         "reaction": fault.reaction.name.lower(),
         "domain": fault.domain.name.lower(),
         "latched": fault.latched,
-        "value": fault.value,
-        "limit": fault.limit,
+        "value": _rounded(fault.value),
+        "limit": _rounded(fault.limit),
         "where": fault.where,
         **_picture(snapshot),
     }
@@ -54,13 +75,16 @@ def _fault_data(fault: Fault, snapshot: Snapshot) -> dict[str, object]:
 def _picture(snapshot: Snapshot) -> dict[str, object]:
     """The measurements that people ask for first."""
     scan, temps = snapshot.measured.cells.value, snapshot.measured.temps.value
-    picture: dict[str, object] = {"current_a": snapshot.measured.current_a, "soc": snapshot.estimate.soc}
+    picture: dict[str, object] = {
+        "current_a": _rounded(snapshot.measured.current_a),
+        "soc": _rounded(snapshot.estimate.soc),
+    }
     if scan is not None:
         picture |= {
-            "min_cell_v": float(scan.cell_v.min()),
-            "max_cell_v": float(scan.cell_v.max()),
-            "link_v": scan.link_v,
+            "min_cell_v": _rounded(scan.cell_v.min()),
+            "max_cell_v": _rounded(scan.cell_v.max()),
+            "link_v": _rounded(scan.link_v),
         }
     if temps is not None:
-        picture |= {"probe_degc": [float(value) for value in temps.probe_degc]}
+        picture |= {"probe_degc": [_rounded(value) for value in temps.probe_degc.tolist()]}
     return picture

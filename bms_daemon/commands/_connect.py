@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
@@ -58,9 +57,6 @@ def with_link(args: argparse.Namespace, action: Callable[[LinkClient], Coroutine
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered has no reader either
-        return FAILED
 
 
 async def _connected(socket: Path, action: Callable[[LinkClient], Coroutine[None, None, int]]) -> int:

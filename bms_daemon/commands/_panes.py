@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bms_daemon.app.events import yes_or_no
 from bms_daemon.commands._cells import usable
 from bms_daemon.commands._text import Row, bar, number
 from bms_daemon.config.schema import Settings
@@ -167,7 +168,8 @@ def faults(found: Faults, now_s: float) -> list[Row]:
 def _fault(fault: Fault, now_s: float) -> Row:
     where = f" at #{fault.where}" if fault.where else ""
     latch = ", latched" if fault.latched else ""
-    value = "" if fault.value != fault.value else f": {fault.value:.4g} against {fault.limit:.4g}"
+    silent = fault.value != fault.value or yes_or_no(fault.value, fault.limit)
+    value = "" if silent else f": {fault.value:.4g} against {fault.limit:.4g}"
     style = "on_bad" if fault.reaction >= Reaction.STOP else "on_warn" if fault.reaction >= Reaction.WARN else "on_calm"
     text = f" {fault.code}{where}{value}, {max(0.0, now_s - fault.since_s):.0f} s{latch}"
     return [(f" {fault.reaction.name.replace('_', '-'):<8} ", style), (text, "")]

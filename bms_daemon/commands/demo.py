@@ -34,15 +34,22 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 after an orderly end, 2 for a configuration of real hardware, 78 for a broken one."""
+    """Exit code 0 after an orderly end, 2 for real hardware or a wrong speed, 78 for a broken configuration."""
     settings = settings_of(args.config)
     if settings is None:
         return CONFIGURATION
-    if settings.sim is None or not 0.0 < args.speed <= FASTEST:
-        wanted = f"a configuration with a [sim] table, and a speed above 0, at most {FASTEST:g}"
-        print(f"demo needs {wanted}", file=sys.stderr)
+    unfit = _unfit(settings, args)
+    if unfit:
+        print(unfit, file=sys.stderr)
         return USAGE
     return guarded(lambda: _paced(_demo(settings, args), args.speed), settings)
+
+
+def _unfit(settings: Settings, args: argparse.Namespace) -> str:
+    """Why there can be no demo; empty if there can."""
+    if not 0.0 < args.speed <= FASTEST:
+        return f"--speed {args.speed:g}: wanted is a number above 0, at most {FASTEST:g}"
+    return "" if settings.sim else f"{args.config}: demo needs a [sim] table: this is a configuration of real hardware"
 
 
 def _paced(main: Coroutine[Any, Any, None], speed: float) -> None:
@@ -59,7 +66,7 @@ async def _demo(settings: Settings, args: argparse.Namespace) -> None:
     view = _view(settings, args)
     async with installed(settings, args.can_log) as installation:
         core = installation.core
-        core.watchers.append(view.see)
+        core.watchers.append(_shown(view, core))
         if args.for_s is not None:
             core.watchers.append(_ending(core, args.for_s))
         view.begin()
@@ -83,6 +90,20 @@ def _view(settings: Settings, args: argparse.Namespace) -> View:
         return LiveView(settings, journey, sys.stdout, notes)
     log.configure()
     return LineView(settings, journey, sys.stdout)
+
+
+def _shown(view: View, core: Core) -> Watcher:
+    """Shows snapshots while somebody reads; without a reader the demo ends in good order."""
+    from bms_daemon.commands._pipe import discard_output
+
+    def see(snapshot: Snapshot) -> None:
+        try:
+            view.see(snapshot)
+        except BrokenPipeError:
+            discard_output()
+            core.shutdown()
+
+    return see
 
 
 def _ending(core: Core, for_s: float) -> Watcher:

@@ -32,10 +32,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if not 0 <= count <= MAX_EVENTS:
-        raise argparse.ArgumentTypeError(f"0 to {MAX_EVENTS}")
-    return count
+    if not (text.isdecimal() and int(text) <= MAX_EVENTS):
+        raise argparse.ArgumentTypeError(f"{text}: wanted is a number from 0 to {MAX_EVENTS}")
+    return int(text)
 
 
 async def _show(link: LinkClient, last: int, follow: bool) -> int:

@@ -25,11 +25,14 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 after SIGTERM or SIGINT, 78 for the configuration."""
+    """Exit code 0 after SIGTERM or SIGINT, 78 for a configuration that is wrong or names nothing to serve."""
     from bms_daemon.runtime import log
 
     settings = settings_of(args.config)
     if settings is None:
+        return CONFIGURATION
+    if settings.gateway.mqtt is None:
+        print(f"{args.config}: there is no [gateway.mqtt] table, so there is nothing to serve", file=sys.stderr)
         return CONFIGURATION
     log.configure()
     asyncio.run(_until_told(settings, args.with_parent))

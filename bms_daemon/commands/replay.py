@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if misfit:
         print(misfit, file=sys.stderr)
         return USAGE
+    if args.out is not None and not _writable(args.out):
+        return FAILED
     _quiet()
     try:
         with Progress("replay", last - first, sys.stderr) as progress:
@@ -76,6 +78,16 @@ def _span(text: str | None, rows: int) -> tuple[int, int]:
     if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high) < rows):
         raise ColumnError(f"--rows {text}: wanted is A-B with 0 <= A <= B < {rows}")
     return int(low), int(high) + 1
+
+
+def _writable(out: Path) -> bool:
+    """Whether the result can be written, found out before the work; what is there stays."""
+    try:
+        out.open("a").close()
+    except OSError as error:
+        print(f"-o {out}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def _quiet() -> None:

@@ -130,6 +130,13 @@ def _faults(faults: dict[str, Any]) -> list[str]:
 
 def _fault(fault: dict[str, Any]) -> str:
     where = f" at #{fault['where']}" if fault["where"] else ""
-    value = "" if fault["value"] is None else f", {fault['value']:.4g}"
-    limit = "" if fault["limit"] is None else f" against {fault['limit']:.4g}"
-    return f"  {fault['code']}: {fault['reaction']}{', latched' if fault['latched'] else ''}{where}{value}{limit}"
+    head = f"  {fault['code']}: {fault['reaction']}{', latched' if fault['latched'] else ''}{where}"
+    return head + _compared(fault["value"], fault["limit"])
+
+
+def _compared(value: float | None, limit: float | None) -> str:
+    from bms_daemon.app.events import yes_or_no
+
+    if yes_or_no(value, limit):
+        return ""
+    return ("" if value is None else f", {value:.4g}") + ("" if limit is None else f" against {limit:.4g}")

@@ -190,6 +190,8 @@ def advice(settings: Settings) -> list[str]:
             f"the chip trips at {trip_a:.0f} A, above contactor.break_max_a = {settings.contactor.break_max_a:.0f} A: "
             "its pins would open the contactor before the fuse has cleared"
         )
+    if not settings.contactor.aux_feedback:
+        found.append("no auxiliary contact: a contactor that falls open and closes again by itself is not seen")
     if settings.shunt is None:
         found.append("no shunt: current has no second source to be compared with")
     return found

@@ -13,10 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from bms_daemon.config.checks import cross_checks
+from bms_daemon.config.mend import Mender
 from bms_daemon.config.schema import Section, Settings
 
 ModelOf = Callable[[str, str], type[Section]]  # (role, kind) -> a driver's settings model; ValueError if there is none
 SCHEMA = 1
+MENDINGS = 8  # a value that stays wrong takes the table around it along, level by level
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,13 @@ def load(path: Path, model_of: ModelOf) -> Settings:
     """Read, convert and cross-check one file. Raises ConfigError; nothing but the file is touched."""
     table = _read(path)
     _refuse_newer(path, table)
-    problems: list[Problem] = []
-    built = _with_drivers(table, model_of, problems)
-    settings = _validated(built, problems)
-    if settings is not None and not problems:
-        problems = [Problem(key, value, text) for key, value, text in cross_checks(settings)]
+    settings, problems = _converted(table, model_of)
+    if settings is None:
+        problems += _relations(table, model_of, problems)
+    else:
+        problems = [Problem(*found) for found in cross_checks(settings)]
     if settings is None or problems:
-        raise ConfigError(path, problems)
+        raise ConfigError(path, list(dict.fromkeys(problems)))
     return _rooted(settings, path)
 
 
@@ -79,6 +81,24 @@ def _refuse_newer(path: Path, table: dict[str, Any]) -> None:
     if isinstance(schema, int) and schema > SCHEMA:
         text = f"was written for a newer bms-daemon; this one reads schema {SCHEMA}"
         raise ConfigError(path, [Problem("schema", str(schema), text)])
+
+
+def _converted(table: dict[str, Any], model_of: ModelOf) -> tuple[Settings | None, list[Problem]]:
+    """The table as settings, or everything that is wrong with its single values."""
+    problems: list[Problem] = []
+    settings = _validated(_with_drivers(table, model_of, problems), problems)
+    return (None if problems else settings), problems
+
+
+def _relations(table: dict[str, Any], model_of: ModelOf, problems: list[Problem]) -> list[Problem]:
+    """Relations that are wrong among the values that are right."""
+    mender = Mender(table)
+    for _ in range(MENDINGS):
+        mender.mend(problem.key for problem in problems)
+        settings, problems = _converted(mender.table, model_of)
+        if settings is not None:
+            return [Problem(*found) for found in cross_checks(settings) if mender.own(found)]
+    return []
 
 
 DRIVER_TABLES = (("afe", "afe", "settings"), ("shunt", "shunt", "settings"), ("sim", "world", "world"))

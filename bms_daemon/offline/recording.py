@@ -46,7 +46,7 @@ def read(path: Path, columns: ColumnMap, cells: Sequence[int] = ()) -> Recording
     """Read a file. ``cells`` picks cell numbers in place of the map's. Raises ColumnError for what is not there."""
     table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
     return Recording(
-        time_s=_one(table, columns.time, path),
+        time_s=_times(table, columns.time, path),
         current_a=_one(table, columns.current, path),
         cell_v=_many(table, columns.cells, tuple(cells) or columns.cells.numbers, path),
         probe_degc=_many(table, columns.temps, columns.temps.numbers, path),
@@ -57,6 +57,16 @@ def _one(table: Table, column: Column, path: Path) -> FloatArray:
     if column.column not in table:
         raise ColumnError(f"{path}: no column {column.column!r}; there are {', '.join(sorted(table)[:40])}")
     return column.convert(table[column.column])
+
+
+def _times(table: Table, column: Column, path: Path) -> FloatArray:
+    """Without its time a row has no place among the others."""
+    time_s = _one(table, column, path)
+    lost = np.flatnonzero(~np.isfinite(time_s))
+    if lost.size:
+        more = f" ({lost.size - 1} more like it)" if lost.size > 1 else ""
+        raise ColumnError(f"{path}: row {lost[0]} has no time{more}; rows are counted from 0")
+    return time_s
 
 
 def _many(table: Table, column: Numbered, numbers: Sequence[int], path: Path) -> FloatArray:
@@ -97,16 +107,18 @@ def _parquet(path: Path) -> Table:
 def _csv(path: Path) -> Table:
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-        rows = list(csv.reader(text.splitlines()))
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+        reader = csv.reader(text.splitlines())
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ColumnError(f"{path}: {error}") from None
     if len(rows) < 2:
         raise ColumnError(f"{path}: a header line and at least one row are wanted")
-    header, body = rows[0], rows[1:]
-    if any(len(row) != len(header) for row in body):
-        raise ColumnError(f"{path}: every row must have {len(header)} fields, as the header has")
-    return {name.strip(): np.array([_number(row[i]) for row in body]) for i, name in enumerate(header)}
+    (_, header), *body = rows
+    for line, row in body:
+        if len(row) != len(header):
+            raise ColumnError(f"{path}: line {line} has {len(row)} fields, the header has {len(header)}")
+    return {name.strip(): np.array([_number(row[i]) for _, row in body]) for i, name in enumerate(header)}
 
 
 def _number(text: str) -> float:

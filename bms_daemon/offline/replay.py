@@ -188,5 +188,5 @@ def fits(recording: Recording, settings: Settings) -> str:
     cells, probes = recording.cell_v.shape[1], recording.probe_degc.shape[1]
     wired = len(getattr(settings.afe.settings, "probes", ()))
     if cells != settings.pack.series:
-        return f"{cells} cells are selected, the configuration has {settings.pack.series}: use --cells"
-    return f"{probes} probes are mapped, the AFE has {wired}" if probes != wired else ""
+        return f"{cells} cells are selected, pack.series is {settings.pack.series}: choose with --cells"
+    return f"{probes} probes are mapped, afe.settings.probes names {wired}" if probes != wired else ""

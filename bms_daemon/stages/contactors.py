@@ -139,12 +139,17 @@ def _self_test_done(v: View) -> bool:
     return _known(v) and _aux_open(v) and v.measured.health.limits_accepted
 
 
-def _rested(v: View) -> bool:
-    """Wear and heat budgets: least time between closings, closings an hour, rest after a failed precharge."""
+def rest_s(v: View) -> float:
+    """Wear and heat: until the least time between two, the closings an hour and a warm resistor allow the next one."""
     closes, cfg = v.state.closes_s, v.settings.contactor
+    spaced_s = closes[-1] + cfg.close_interval_s if closes else v.now_s
     recent = [t for t in closes if v.now_s - t < HOUR_S]
-    spaced = not closes or v.now_s - closes[-1] >= cfg.close_interval_s
-    return spaced and len(recent) < cfg.closes_per_hour and v.now_s >= v.state.rest_until_s
+    budget_s = recent[0] + HOUR_S if len(recent) >= cfg.closes_per_hour else v.now_s
+    return max(spaced_s, budget_s, v.state.rest_until_s) - v.now_s
+
+
+def _rested(v: View) -> bool:
+    return rest_s(v) <= 1e-9
 
 
 def _may_close(v: View) -> bool:
@@ -156,6 +161,25 @@ def _startable(v: View, faults: Faults) -> bool:
     """What every closing needs."""
     sound = not (faults.inhibit or faults.suspect or _asked_to_open(v))
     return sound and _known(v) and _aux_open(v) and _rested(v)
+
+
+def why_not_close(
+    measured: Measured, faults: Faults, state: ContactorState, settings: Settings, now_s: float
+) -> str:
+    """What a request to close would wait for now, in words for its sender; empty when it would be followed."""
+    v = View(measured, faults, state, settings, now_s)
+    for text, holds in (
+        (f"the pack is {v.control.state.name.lower()}", v.control.state is S.STANDBY),
+        ("ask to open first", v.control.armed),
+        ("a sample looks bad and has not been confirmed", not faults.suspect),
+        ("cells, temperatures or inputs are not known", _known(v)),
+        ("a contact reports closed", _aux_open(v)),
+        ("the link has a voltage, or it is not known", _link_dead(v)),
+        (f"closings keep their distance: {rest_s(v):.0f} s to go", _rested(v)),
+    ):
+        if not holds:
+            return text
+    return ""
 
 
 def _link_dead(v: View) -> bool:

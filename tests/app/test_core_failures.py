@@ -272,7 +272,7 @@ def test_a_request_of_the_link_that_breaks_something_ends_the_core(tmp_path: Pat
             assert here.core.parts.link is not None
             ask = here.core.parts.link._on_request
             at_s = here.now_s
-            asyncio.get_running_loop().call_soon(ask, LinkRequest("a", "close"))
+            asyncio.get_running_loop().call_soon(ask, LinkRequest("a", "open"))
             with pytest.raises(Broken):
                 await here.run
             assert here.parts.gate.released_at(at_s) == at_s

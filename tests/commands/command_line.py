@@ -42,6 +42,16 @@ def start(*arguments: str | Path, **streams: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*COMMAND, *map(str, arguments)], **pipes)  # type: ignore[call-overload,no-any-return]
 
 
+def unread(*arguments: str | Path) -> tuple[int, bytes]:
+    """Run one command whose output has no reader: its exit code and what it wrote to standard error."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with start(*arguments, stdout=writing) as process:
+        os.close(writing)
+        told = process.communicate(timeout=20.0)[1]
+    return process.returncode, told
+
+
 def wait_for_state(config: Path, wanted: str, timeout_s: float = 30.0) -> None:
     """Watch the core's link until it shows the state."""
     end_s = time.monotonic() + timeout_s

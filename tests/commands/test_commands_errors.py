@@ -64,7 +64,9 @@ def test_all_errors_are_listed_with_key_value_and_what_would_be_right(
     config.write_text(broken.replace("[fan]", "[fan]\nspeed = 3"))
     assert main([*command, str(config)]) == 78
     told = capsys.readouterr().err
-    assert f"{config}: 2 errors" in told
+    assert f"{config}: 4 errors" in told
+    assert "cell.max_v = 3.95: must be below cell.critical_max_v = 3.75" in told
+    assert "cell.max_v = 3.95: is outside of what lfp cells bear: 3.3 to 3.65" in told
     assert re.search(r"pack\.series = 1600: .*400", told)
     assert "fan.speed = 3: there is no such key" in told
 

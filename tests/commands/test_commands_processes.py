@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import DEMO, call, frames, placed, start, wait_for_state
+from command_line import DEMO, call, frames, placed, start, unread, wait_for_state
 
 LIMITS, STATE = 0x101, 0x100
 STANDBY, CLOSED, OPENING = 2, 4, 5
@@ -55,6 +55,7 @@ def test_a_running_core_answers_opens_on_request_and_refuses_what_it_does_not_kn
     shown = call("status", config)
     assert shown.returncode == 0 and "\nstate            standby" in shown.stdout
     past = [json.loads(line) for line in call("events", config, "--last", "256").stdout.splitlines()]
+    assert unread("status", config) == unread("events", config) == (0, b"")
     twin = call("demo", config, "--for", "1")
     assert twin.returncode == 1 and f"process {running.pid} holds" in twin.stderr
     running.send_signal(signal.SIGINT)

@@ -124,7 +124,7 @@ def test_without_a_core_every_command_exits_69_and_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     assert call(*words, "--socket", str(tmp_path / "none")) == 69
-    assert "Is the core running" in capsys.readouterr().err
+    assert "bms-daemon run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,11 @@ CARS = {"car2": (range(73, 89), (16, 17, 18, 19)), "car4": (range(28, 44), (29, 
 
 
 @pytest.fixture(autouse=True)
-def quiet_log() -> None:
+def quiet_log() -> Iterator[None]:
     """The daemon's own log lines are not what these tests look at."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +59,29 @@ def test_cells_are_picked_in_the_order_asked_for(tmp_path: Path) -> None:
         ("time_s,cell_1_v,temp_1_degc\n0,3,20\n", "current_a"),
         ("time_s,current_a,temp_1_degc\n0,3,20\n", "cell_{n}_v"),
         ("time_s,current_a\n", "at least one row"),
-        ("time_s,current_a,cell_1_v,temp_1_degc\n0,3\n", "4 fields"),
+        ("time_s,current_a,cell_1_v,temp_1_degc\n0,3\n", "line 2 has 2 fields, the header has 4"),
+        (OWN + "60,1,3.7\n", "line 4 has 3 fields, the header has 5"),
+        (OWN.replace("\n30", "\n"), "row 1 has no time;"),
+        (OWN.replace("\n0", "\nnan").replace("\n30", "\ninf"), "row 0 has no time (1 more like it);"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_what_is_missing(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "r.csv").write_text(text)
-    with pytest.raises(ColumnError, match=told.replace("{", r"\{").replace("}", r"\}")):
+    with pytest.raises(ColumnError, match=re.escape(told)):
         read(tmp_path / "r.csv", load_map(None))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte-order mark"])
+def test_a_file_of_a_spreadsheet_is_read_like_any_other(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "r.csv").write_bytes(mark + OWN.replace("\n", "\r\n").encode())
+    np.testing.assert_array_equal(read(tmp_path / "r.csv", load_map(None)).time_s, [0.0, 30.0])
+
+
+def test_a_row_of_parquet_without_a_time_is_refused(tmp_path: Path) -> None:
+    table = {"time_s": [0.0, 1.0, None], "current_a": [0.0] * 3, "cell_1_v": [3.7] * 3, "temp_1_degc": [20.0] * 3}
+    parquet.write_table(pa.table(table), tmp_path / "r.parquet")
+    with pytest.raises(ColumnError, match="row 2 has no time;"):
+        read(tmp_path / "r.parquet", load_map(None))
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.csv.gz", "r.parquet"])

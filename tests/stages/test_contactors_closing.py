@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from stages.contactor_bench import BREAK, CLOSE, DIRECT, INHIBIT, LOST, LOW, NAN, OPEN, UNDER, Machine, Q, S
-from stages.stage_builders import CLOSED_PINS, channel, scan
+from stages.stage_builders import CLOSED_PINS, OPEN_PINS, channel, measured, scan
 
 from bms_daemon import model as m
+from bms_daemon.stages.contactors import why_not_close
 
 
 # ------------------------------------------------------------------ precharge
@@ -193,3 +194,32 @@ def test_what_one_sample_showed_and_none_has_confirmed_forbids_closing() -> None
     machine = Machine(armed=True)
     assert machine.step(m.Faults(suspect=True), orders=CLOSE).state is S.STANDBY
     assert machine.step(orders=CLOSE).state is S.PRECHARGE
+
+
+@pytest.mark.parametrize(
+    ("machine", "faults", "parts", "told"),
+    [
+        (Machine(S.FAULT), m.Faults(), {}, "the pack is fault"),
+        (Machine(), m.Faults(), {}, "ask to open first"),
+        (Machine(armed=True), m.Faults(suspect=True), {}, "a sample looks bad and has not been confirmed"),
+        (Machine(armed=True), m.Faults(), LOST, "cells, temperatures or inputs are not known"),
+        (Machine(armed=True), m.Faults(), {"pins": CLOSED_PINS}, "a contact reports closed"),
+        (Machine(armed=True), m.Faults(), {"cells": scan(link_v=6.0)}, "the link has a voltage, or it is not known"),
+        (Machine(armed=True), m.Faults(), {}, ""),
+    ],
+)
+def test_a_request_to_close_is_told_what_it_would_wait_for(
+    machine: Machine, faults: m.Faults, parts: dict[str, Any], told: str
+) -> None:
+    seen = measured(machine.now_s, **({"pins": OPEN_PINS} | parts))
+    assert why_not_close(seen, faults, machine.state, machine.config, machine.now_s) == told
+
+
+def test_a_request_to_close_is_told_how_long_closings_keep_apart() -> None:
+    machine = Machine(armed=True).closed()
+    machine.step(orders=OPEN)
+    machine.step(dt_s=15.0)
+    state = replace(machine.state, control=replace(machine.state.control, state=S.STANDBY))
+    seen = measured(machine.now_s, pins=OPEN_PINS)
+    text = why_not_close(seen, m.Faults(), state, machine.config, machine.now_s)
+    assert text == "closings keep their distance: 45 s to go"
