@@ -8,12 +8,6 @@ from typing import Protocol
 from bms_daemon.model import Actuated, AfeScan, Command, Raw, ShuntReading, TempScan
 
 
-class Clock(Protocol):
-    """Monotonic time. Every wait goes through asyncio, whose loop runs on the same clock."""
-
-    def now_s(self) -> float: ...
-
-
 class ByteBus(Protocol):
     """A register bus (I2C). One transfer at a time; raises BusFault within its time-out, never blocks the loop."""
 
@@ -72,12 +66,6 @@ class CurrentSensor(Protocol):
     """A sensor that speaks by itself: ``read`` waits for its next complete, checked message."""
 
     async def read(self) -> ShuntReading: ...
-
-
-class Cooling(Protocol):
-    """A fan or pump. Loss of the daemon leaves it running where the hardware allows."""
-
-    def set(self, duty: float) -> None: ...
 
 
 class Rig(Protocol):

@@ -170,6 +170,7 @@ class Core:
             return
         for event in events_between(last, snapshot):
             self._note(event)
+        self.parts.notifier.status(snapshot.control.state.name.lower())
 
     def _note(self, event: Event) -> None:
         level = log.warning if event.kind == "fault" else log.info

@@ -73,11 +73,6 @@ def phase_s(message: Message) -> float:
     return _attribute(message, "GenMsgStartDelayTime") / 1000.0
 
 
-def is_protection(signal: Signal) -> bool:
-    """A counter or checksum, which the protection fills in."""
-    return _attribute(signal, "SigType") in (COUNTER_TYPE, CHECKSUM_TYPE)
-
-
 def _protection(message: Message, id_offset: int) -> Protection | None:
     places = {_attribute(signal, "SigType"): signal.start for signal in message.signals}
     if CHECKSUM_TYPE not in places or COUNTER_TYPE not in places:

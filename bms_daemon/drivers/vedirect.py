@@ -14,7 +14,6 @@ from bms_daemon.ports import SerialPort
 
 __all__ = ["Decoder", "Driver", "Settings"]
 
-BAUD = 19200
 _POWER_W, _POWER_RATIO = 5.0, 0.1
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 

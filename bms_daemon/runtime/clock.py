@@ -9,17 +9,10 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-
-
-class LoopClock:
-    """The running loop's time: monotonic seconds, real or manual."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now_s: Callable[[], float] = loop.time
 
 
 class _JumpingSelector(selectors.DefaultSelector):
