@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bms_daemon.offline.bench_broker import Broker
+
 pytest_plugins = ["pytester"]
 
 
@@ -25,6 +27,25 @@ def no_task_left_pending(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", record)
     yield
     assert not left, f"tasks left pending: {left}"
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> None:
+    """A test that needs a real broker skips where there is none, or fails where it must run."""
+    if Broker.program() is not None:
+        return
+    if os.environ.get("BMS_REQUIRE_MOSQUITTO") == "1" or os.environ.get("CI") == "true":
+        pytest.fail("mosquitto is required and not installed")
+    pytest.skip("mosquitto is not installed")
+
+
+@pytest.fixture
+def broker(mosquitto: None, tmp_path: Path) -> Iterator[Broker]:
+    """A mosquitto of the test's own on a free loopback port."""
+    running = Broker(tmp_path)
+    asyncio.run(running.start())
+    yield running
+    running.kill()
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from bms_daemon import __version__
+from bms_daemon.app import frames
 from bms_daemon.app.afe_source import AfeSource
 from bms_daemon.app.core import Core, Parts, Source
 from bms_daemon.app.hardware import Hardware, open_hardware, used_roles
@@ -19,13 +18,8 @@ from bms_daemon.app.rig import LiveRig
 from bms_daemon.app.sources import PinSource, ShuntSource
 from bms_daemon.buses.can import CanBus
 from bms_daemon.buses.canlog import FrameLog
-from bms_daemon.can import mapping
-from bms_daemon.can.database import Database
 from bms_daemon.can.database import load as load_database
 from bms_daemon.can.receive import Receiver
-from bms_daemon.can.schedule import Outgoing
-from bms_daemon.can.signals import Identity
-from bms_daemon.can.transmit import Transmitter
 from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
 from bms_daemon.drivers import registry
@@ -89,13 +83,13 @@ def build(
             sources,
             orders,
             keeper,
-            _transmitter(settings, database, configuration),
+            frames.transmitter(settings, database, configuration),
             bus,
             link,
             notifier,
             UnitWatchdog(notifier),
             first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
-            _identity(settings, database, configuration),
+            frames.identity(settings, database, configuration),
         )
     )
     wiring.core = core
@@ -179,26 +173,6 @@ def _open_bus(settings: Settings, can_log: Path | None) -> CanBus | None:
     return CanBus(settings.can.interface, settings.can.channel, FrameLog(can_log) if can_log else None)
 
 
-def _transmitter(settings: Settings, database: Database, configuration: str) -> Transmitter:
-    extra: list[Outgoing] = []
-    errors: list[str] = []
-    if settings.can.user_dbc is not None:
-        taken = [database.frame_id(message.name) for message in database.sent()]
-        extra, errors = mapping.load(settings.can.user_dbc, taken)
-    if errors:
-        raise ValueError("; ".join(errors))
-    return Transmitter(database, settings.can, _sender(settings, configuration), extra)
-
-
-def _sender(settings: Settings, configuration: str) -> Identity:
-    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
-    probes = len(getattr(settings.afe.settings, "probes", ()))
-    profile = 1 if settings.node.profile == "vehicle" else 0
-    return Identity(
-        settings.node.id, profile, settings.pack.series, probes, (major, minor, patch), int(configuration[:8], 16)
-    )
-
-
 def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
     """Started last of all devices: from here on only good ticks keep the board from a reset."""
     device = settings.timing.watchdog_device
@@ -210,17 +184,14 @@ def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
         raise BusFault("gone", f"{device}: {error}. Does systemd own it (RuntimeWatchdogSec=)?") from error
 
 
-def _identity(settings: Settings, database: Database, configuration: str) -> dict[str, Any]:
-    return {
-        "name": settings.node.name,
-        "site": settings.node.site,
-        "version": __version__,
-        "configuration": configuration,
-        "dbc": database.sha256.hex(),
-        "dbc_version": list(database.version),
-    }
-
-
 def off(lines: Lines, roles: frozenset[str]) -> None:
-    """Drive every fitted output off."""
-    lines.write({role: False for role in ("main", "precharge", "dead_man", "second_disconnect") if role in roles})
+    """Drive every fitted output off, each by itself. Raises the first BusFault after all were tried."""
+    faults: list[BusFault] = []
+    for role in ("main", "precharge", "dead_man", "second_disconnect"):
+        try:
+            if role in roles:
+                lines.write({role: False})
+        except BusFault as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]

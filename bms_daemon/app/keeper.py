@@ -8,6 +8,8 @@ from bms_daemon.model import Survivor
 from bms_daemon.runtime.journal_writer import JournalWriter
 from bms_daemon.tick import State, survivor_of
 
+AGAIN_S = 1.0  # what changed is written a second time by then: into both generations, so that either may rot
+
 
 class Keeper:
     """Holds what was commissioned and hands survivors to the writer."""
@@ -31,7 +33,8 @@ class Keeper:
         urgent = (frozenset(state.prot.latched), control.closes, control.precharge_tries)
         if not self.commissioned or (urgent == self._urgent and now_s < self._due_s):
             return
-        self._urgent, self._due_s = urgent, now_s + self._period_s
+        self._due_s = now_s + (self._period_s if urgent == self._urgent else min(AGAIN_S, self._period_s))
+        self._urgent = urgent
         self._writer.put(survivor_of(state, self._hash, self._boots))
 
     async def finish(self, state: State, timeout_s: float = 5.0) -> bool:

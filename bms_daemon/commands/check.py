@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,24 @@ def run(args: argparse.Namespace) -> int:
     code = OK
     for path in args.config:
         settings = settings_of(path)
-        if settings is None:
+        if settings is None or not _frames_fit(path, settings):
             code = CONFIGURATION
             continue
         _report(path, settings, args.timing)
     return code
+
+
+def _frames_fit(path: Path, settings: Settings) -> bool:
+    """The identifiers and the user's own DBC, which only the CAN part can judge."""
+    from bms_daemon.app import frames
+    from bms_daemon.can.database import load
+
+    try:
+        frames.users(settings, load(settings.can.id_offset))
+    except ValueError as error:
+        print(f"{path}: can", *str(error).splitlines(), sep="\n  ", file=sys.stderr)
+        return False
+    return True
 
 
 def _report(path: Path, settings: Settings, timing: bool) -> None:

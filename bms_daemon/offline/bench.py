@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bms_daemon.offline import bench_code, bench_life, bench_sim, bench_tick
+from bms_daemon.offline.bench_broker import Broker
 from bms_daemon.offline.bench_figure import Figure, calibrate, line, machine, page
-from bms_daemon.offline.bench_site import Broker, demo_settings
+from bms_daemon.offline.bench_site import demo_settings
 
 DOCUMENT = Path("docs/benchmarks.md")
 SCHEMA = 1

@@ -16,7 +16,8 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 
-from bms_daemon.offline.bench_site import LOOPBACK, TOPIC
+from bms_daemon.offline.bench_broker import LOOPBACK
+from bms_daemon.offline.bench_site import TOPIC
 from bms_daemon.runtime.messages import SCHEMA, encode
 from bms_daemon.runtime.stopwatch import monotonic_s
 

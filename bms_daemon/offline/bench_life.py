@@ -10,9 +10,10 @@ from pathlib import Path
 
 from bms_daemon.can.database import load as load_database
 from bms_daemon.can.e2e import Protection
+from bms_daemon.offline.bench_broker import Broker, brokered
 from bms_daemon.offline.bench_figure import Figure
 from bms_daemon.offline.bench_flood import flooding
-from bms_daemon.offline.bench_site import Broker, CoreProcess, Timing, brokered, place, running
+from bms_daemon.offline.bench_site import CoreProcess, Timing, place, running
 
 FLOOD_MESSAGES = 2_000_000
 LATENESS_MS, RATIO, START_S, MEMORY_MB = 1.0, 1.5, 1.5, 60.0

@@ -1,12 +1,9 @@
-"""A real core on a simulated pack beside a real broker: processes of this program's own, ended by their ids alone."""
+"""A real core on a simulated pack: a process of this program's own, ended by its id alone."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,10 +16,10 @@ from bms_daemon.app import load_settings
 from bms_daemon.app.keeper import commissioned
 from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
+from bms_daemon.offline.bench_broker import LOOPBACK
 from bms_daemon.runtime.journal import Journal
 from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
 
-LOOPBACK = "127.0.0.1"
 MQTT_TABLE = '\n[gateway.mqtt]\nhost = "{host}"\nport = {port}\nperiod_s = 0.2\n'
 REALTIME_TABLE = "\n[timing]\nrealtime = true\n"
 TOPIC = "bms/home/demo"
@@ -63,42 +60,6 @@ def place(folder: Path, broker_port: int | None = None, realtime: bool = False) 
 
 def demo_settings(folder: Path) -> Settings:
     return load_settings(place(folder))
-
-
-class Broker:
-    """A mosquitto on a free loopback port. ``start`` after ``kill`` takes the same port again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            self.port: int = probe.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} {LOOPBACK}\nallow_anonymous true\npersistence false\n")
-        self._process: asyncio.subprocess.Process | None = None
-
-    @staticmethod
-    def program() -> str | None:
-        """Where mosquitto is; None where it is not installed."""
-        return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-
-    async def start(self) -> None:
-        """Start it and wait until it listens. Raises FileNotFoundError, TimeoutError."""
-        program = self.program()
-        if program is None:
-            raise FileNotFoundError("mosquitto is not installed")
-        self._process = await _spawn([program, "-c", str(self._config)])
-        await until(self._listens)
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    def _listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.port), 0.2):
-            return True
-        return False
 
 
 class CoreProcess:
@@ -204,14 +165,3 @@ async def running(config: Path, *options: str) -> AsyncIterator[CoreProcess]:
         yield core
     finally:
         await core.stop()
-
-
-@asynccontextmanager
-async def brokered(folder: Path) -> AsyncIterator[Broker]:
-    """A broker for the length of a block."""
-    broker = Broker(folder)
-    try:
-        await broker.start()
-        yield broker
-    finally:
-        await broker.kill()

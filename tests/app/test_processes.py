@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,39 +18,15 @@ import aiomqtt
 import pytest
 from daemon_bench import DEMO
 
+from bms_daemon.offline.bench_broker import Broker
+
 BASE = "bms/site1/pack7"
 TIMEOUT_S = 30.0
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """A mosquitto of this test's own on a free loopback port."""
-    binary = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if binary is None:
-        if os.environ.get("CI") == "true" or os.environ.get("BMS_REQUIRE_MOSQUITTO") == "1":
-            pytest.fail("mosquitto is required and not installed")
-        pytest.skip("mosquitto is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {number} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-    broker = subprocess.Popen([binary, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    asyncio.run(_listening(number))
-    yield number
-    broker.kill()
-    broker.wait()
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(10.0):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
+def port(broker: Broker) -> int:
+    return broker.port
 
 
 def configuration(folder: Path, port: int) -> Path:

@@ -141,14 +141,14 @@ def test_outputs_off_has_nothing_to_do_for_a_simulated_pack(tmp_path: Path) -> N
     assert main(["outputs-off", str(placed(DEMO, tmp_path))]) == 0
 
 
-def test_a_can_file_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["run", "--for", "0.1"], ["check"]], ids=["run", "check"])
+def test_a_can_file_that_cannot_be_used_is_a_configuration_error(command: list[str], tmp_path: Path) -> None:
     config = placed(DEMO, tmp_path)
-    config.write_text(config.read_text().replace('channel = "demo"', 'channel = "demo"\nid_offset = 0x6F0'))
     config.write_text(
         config.read_text() + f'\n[can.user_dbc]\nfile = "{tmp_path / "own.dbc"}"\n'
         '[[can.user_dbc.messages]]\nmessage = "Own"\nsignals = { A = "estimate.soc" }\n'
     )
-    done = call("run", config, "--for", "0.1")
+    done = call(*command, config)
     assert done.returncode == 78, done.stderr
     assert "own.dbc" in done.stderr
 

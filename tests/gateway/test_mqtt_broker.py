@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,48 +17,11 @@ from bms_daemon.config.schema import Mqtt
 from bms_daemon.gateway import mqtt as bridge_module
 from bms_daemon.gateway.follower import Follower
 from bms_daemon.gateway.mqtt import MqttBridge
+from bms_daemon.offline.bench_broker import Broker
 from bms_daemon.runtime.link import LinkServer
 from bms_daemon.runtime.messages import LinkRequest
 
 BASE = "bms/barn/pack1"
-
-
-class Broker:
-    """A mosquitto of its own on a free loopback port."""
-
-    def __init__(self, binary: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-        self._binary = binary
-        self.start()
-
-    def start(self) -> None:
-        command = [self._binary, "-c", str(self._config)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(500):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
-                return
-            time.sleep(0.01)
-        pytest.fail("mosquitto does not listen")
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    binary = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if binary is None:
-        if os.environ.get("BMS_REQUIRE_MOSQUITTO") == "1" or os.environ.get("CI") == "true":
-            pytest.fail("mosquitto is required and not installed")
-        pytest.skip("mosquitto is not installed")
-    running = Broker(binary, tmp_path)
-    yield running
-    running.stop()
 
 
 class Site:
@@ -215,14 +172,14 @@ def test_a_broker_that_dies_is_found_again_and_events_are_kept(
     async def main() -> None:
         async with site(broker.port, tmp_path) as here:
             await until(lambda: here.of("info"))
-            broker.stop()
+            broker.kill()
             await until(lambda: here.bridge.reconnects >= 1)
             here.server.event({"code": "WHILE_AWAY"})
             for tick in range(50):
                 here.server.publish(snapshot(tick=tick))
                 await asyncio.sleep(0.002)
             assert len(here.bridge.outbox) <= 4
-            broker.start()
+            await broker.start()
             async with aiomqtt.Client("127.0.0.1", broker.port) as late:
                 await late.subscribe(f"{BASE}/event", qos=1)
                 message = await asyncio.wait_for(anext(late.messages), 8.0)

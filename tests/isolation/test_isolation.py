@@ -20,18 +20,9 @@ import pytest
 
 from bms_daemon.app.build import build
 from bms_daemon.config.schema import Settings
+from bms_daemon.offline.bench_broker import LOOPBACK, Broker, brokered
 from bms_daemon.offline.bench_flood import flooding
-from bms_daemon.offline.bench_site import (
-    LOOPBACK,
-    TOPIC,
-    Broker,
-    CoreProcess,
-    Timing,
-    brokered,
-    demo_settings,
-    place,
-    running,
-)
+from bms_daemon.offline.bench_site import TOPIC, CoreProcess, Timing, demo_settings, place, running
 
 ATTACK_S = 3.0
 LATE_RATIO, FEW = 3.0, 5
@@ -39,13 +30,7 @@ FLOOD_MESSAGES = 200_000
 BUSY_BUS_FRAMES_A_S = 4000  # about what 500 kbit/s can carry
 Attack = Callable[[CoreProcess, Broker], Awaitable[None]]
 
-
-@pytest.fixture(autouse=True)
-def mosquitto() -> None:
-    if Broker.program() is None:
-        if os.environ.get("BMS_REQUIRE_MOSQUITTO") == "1" or os.environ.get("CI") == "true":
-            pytest.fail("mosquitto is required and not installed")
-        pytest.skip("mosquitto is not installed")
+pytestmark = pytest.mark.usefixtures("mosquitto")
 
 
 @dataclass(frozen=True)
@@ -114,7 +99,7 @@ async def gateway_killed(core: CoreProcess, broker: Broker) -> None:
 
 
 async def broker_killed(core: CoreProcess, broker: Broker) -> None:
-    await broker.kill()
+    broker.kill()
     await asyncio.sleep(1.5)
     await broker.start()
     await published(broker)
