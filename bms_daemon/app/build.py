@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,12 @@ from bms_daemon.tick import first_state
 
 log = structlog.get_logger()
 
+_WATCHDOG_HELP = {
+    errno.ENOENT: ("gone", "enable it (Raspberry Pi: dtparam=watchdog=on in config.txt) and reboot"),
+    errno.EACCES: ("denied", "install systemd/udev/60-bms-daemon.rules, or add the daemon's user to the node's group"),
+    errno.EBUSY: ("busy", "systemd owns it (RuntimeWatchdogSec= in system.conf): one of the two must leave it"),
+}
+
 
 @dataclass(slots=True)
 class Installation:
@@ -59,44 +67,49 @@ def build(
 ) -> Installation:
     """Open everything and wire it, in the running loop. Raises BusFault for a device that is not there."""
     hardware = hardware or open_hardware(settings)
-    loaded = Journal(settings.journal.path).load()
-    (log.info if loaded.whole else log.warning)("journal read", code="journal", note=loaded.note)
-    configuration = config_hash(settings)
-    keeper = Keeper(
-        JournalWriter(Journal(settings.journal.path)), loaded.survivor, configuration, settings.journal.period_s
-    )
-    database = load_database(settings.can.id_offset)
-    bus = _open_bus(settings, can_log)
-    receiver = Receiver(database, settings.can)
-    if bus is not None:
-        bus.start(receiver.accept)
-    orders = OrderBook()
-    wiring = _Wiring()
-    rig, sources = _rig(settings, hardware, orders, bus, receiver, wiring)
-    rig.commissioned, rig.approved = keeper.commissioned, keeper.approved
-    link = LinkServer(settings.link.socket, wiring.ask) if linked else None
-    notifier = Notifier()
-    core = Core(
-        Parts(
-            settings,
-            rig,
-            sources,
-            orders,
-            keeper,
-            frames.transmitter(settings, database, configuration),
-            bus,
-            link,
-            notifier,
-            UnitWatchdog(notifier),
-            first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
-            frames.identity(settings, database, configuration),
+    with contextlib.ExitStack() as opened:
+        opened.callback(hardware.close)
+        loaded = Journal(settings.journal.path).load()
+        (log.info if loaded.whole else log.warning)("journal read", code="journal", note=loaded.note)
+        configuration = config_hash(settings)
+        keeper = Keeper(
+            JournalWriter(Journal(settings.journal.path)), loaded.survivor, configuration, settings.journal.period_s
         )
-    )
-    wiring.core = core
-    if link is not None:
-        link.start()
-    core.board_watchdog = _board_watchdog(settings)
-    return Installation(core, hardware, bus, link, loaded)
+        database = load_database(settings.can.id_offset)
+        bus = _open_bus(settings, can_log)
+        receiver = Receiver(database, settings.can)
+        if bus is not None:
+            opened.callback(bus.close)
+            bus.start(receiver.accept)
+        orders = OrderBook()
+        wiring = _Wiring()
+        rig, sources = _rig(settings, hardware, orders, bus, receiver, wiring)
+        rig.commissioned, rig.approved = keeper.commissioned, keeper.approved
+        link = LinkServer(settings.link.socket, wiring.ask) if linked else None
+        notifier = Notifier()
+        core = Core(
+            Parts(
+                settings,
+                rig,
+                sources,
+                orders,
+                keeper,
+                frames.transmitter(settings, database, configuration),
+                bus,
+                link,
+                notifier,
+                UnitWatchdog(notifier),
+                first_state(settings, loaded.survivor, asyncio.get_running_loop().time()),
+                frames.identity(settings, database, configuration),
+            )
+        )
+        wiring.core = core
+        if link is not None:
+            opened.callback(link.close)
+            link.start()
+        core.board_watchdog = _board_watchdog(settings)
+        opened.pop_all()
+        return Installation(core, hardware, bus, link, loaded)
 
 
 class _Wiring:
@@ -181,7 +194,8 @@ def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
     try:
         return HardwareWatchdog(device, settings.timing.watchdog_s)
     except OSError as error:
-        raise BusFault("gone", f"{device}: {error}. Does systemd own it (RuntimeWatchdogSec=)?") from error
+        kind, hint = _WATCHDOG_HELP.get(error.errno or 0, ("refused", "see timing.watchdog_s"))
+        raise BusFault(kind, f"{device}: {error.strerror}; {hint}") from error
 
 
 def off(lines: Lines, roles: frozenset[str]) -> None:

@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
 async def _run(settings: Settings, args: argparse.Namespace) -> None:
     from bms_daemon.runtime import realtime
 
-    if settings.timing.realtime:
-        _report(realtime.prepare())
     async with installed(settings, args.can_log) as installation:
         gateway = None
         if settings.gateway.mqtt is not None and not args.no_gateway:
             gateway = asyncio.create_task(_gateway(args.config))
         realtime.freeze()
+        if settings.timing.realtime:
+            _report(realtime.prepare())
         if args.for_s is not None:
             asyncio.get_running_loop().call_later(args.for_s, installation.core.shutdown)
         try:

@@ -12,13 +12,15 @@ import gc
 import os
 from collections.abc import Callable
 
-_MCL_CURRENT_AND_FUTURE = 1 | 2
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
 def prepare(priority: int = 40) -> tuple[str, ...]:
-    """Take everything that is to be had, once start-up is over; returns what was refused, one line each."""
+    """Take everything that is to be had; returns what was refused, one line each.
+
+    Only once start-up is over: seconds of parsing in a real-time class would starve the board.
+    """
     refused = (_attempt("SCHED_FIFO", lambda: _fifo(priority)), _attempt("mlockall", _lock_memory))
-    freeze()
     return tuple(line for line in refused if line)
 
 
@@ -46,11 +48,14 @@ def _attempt(name: str, action: Callable[[], None]) -> str:
 
 
 def _fifo(priority: int) -> None:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    """Every thread: a bus's worker that waits behind a flood delays its samples as much as the loop would."""
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
 
 
 def _lock_memory() -> None:
+    """What is in memory stays; what was never touched needs no room."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT_AND_FUTURE) != 0:
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,27 @@ def test_a_refused_output_starves_it(tmp_path: Path, boards: list[Board]) -> Non
     assert boards[0].closed == 0
 
 
-def test_a_missing_device_is_named_with_who_may_own_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "kind", "hint"),
+    [
+        (errno.ENOENT, "gone", "dtparam=watchdog=on"),
+        (errno.EACCES, "denied", "udev"),
+        (errno.EBUSY, "busy", "RuntimeWatchdogSec="),
+        (errno.EINVAL, "refused", "timing.watchdog_s"),
+    ],
+)
+def test_a_device_that_cannot_be_had_is_named_with_what_to_do(
+    number: int, kind: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(device: Path, timeout_s: int) -> None:
+        raise OSError(number, "no")
+
     async def live() -> None:
-        settings = settings_in(tmp_path, timing__watchdog_device=tmp_path / "watchdog")
-        with pytest.raises(BusFault, match=r"watchdog.*systemd"):
-            composition.build(settings, linked=False)
+        monkeypatch.setattr(composition, "HardwareWatchdog", refuse)
+        settings = settings_in(tmp_path, timing__watchdog_device=Path("/dev/watchdog"))
+        with pytest.raises(BusFault, match=hint) as caught:
+            composition.build(settings)
+        assert caught.value.kind == kind and "/dev/watchdog" in str(caught.value)
+        assert not settings.link.socket.exists(), "what was opened before is closed again"
 
     manual(live)

@@ -72,7 +72,8 @@ def test_every_user_and_group_of_the_units_is_created() -> None:
 def test_udev_gives_devices_only_to_groups_that_the_core_is_in() -> None:
     rules = (FOLDER / "udev" / "60-bms-daemon.rules").read_text()
     groups = {part.split('"')[1] for part in rules.split() if part.startswith("GROUP=")}
-    assert groups == set(directives(CORE)["SupplementaryGroups"][0].split())
+    unit = directives(CORE)
+    assert groups == {*unit["Group"], *unit["SupplementaryGroups"][0].split()}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

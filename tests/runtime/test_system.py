@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +124,35 @@ def test_a_timeout_that_the_board_refuses_is_an_error_and_leaves_it_stopped(
     assert device.read_bytes() == b"V"
 
 
-def test_realtime_says_what_it_was_refused_and_freezes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_thread_becomes_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(os, "sched_setscheduler", lambda tid, kind, param: asked.update({tid: (kind, param)}))
+    monkeypatch.setattr(realtime, "_lock_memory", lambda: None)
+    done = threading.Event()
+    bus = threading.Thread(target=done.wait)
+    bus.start()
+    assert realtime.prepare(40) == ()
+    done.set()
+    bus.join()
+    assert {threading.get_native_id(), bus.native_id} <= asked.keys()
+    assert set(asked.values()) == {(os.SCHED_FIFO, os.sched_param(40))}
+
+
+def test_what_is_alive_is_frozen() -> None:
+    try:
+        realtime.freeze()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_realtime_says_what_it_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     monkeypatch.setattr(realtime, "_lock_memory", refuse)
-    try:
-        assert realtime.prepare() == ("SCHED_FIFO: Operation not permitted", "mlockall: Operation not permitted")
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
+    assert realtime.prepare() == ("SCHED_FIFO: Operation not permitted", "mlockall: Operation not permitted")
 
 
 def test_a_bucket_gives_its_burst_then_its_rate() -> None:
