@@ -20,6 +20,7 @@ from bms_daemon.app.rig import LiveRig
 from bms_daemon.app.sources import PinSource, ShuntSource
 from bms_daemon.buses.can import CanBus
 from bms_daemon.buses.canlog import FrameLog
+from bms_daemon.can.database import Database
 from bms_daemon.can.database import load as load_database
 from bms_daemon.can.receive import Receiver
 from bms_daemon.config.load import config_hash
@@ -76,7 +77,7 @@ def build(
             JournalWriter(Journal(settings.journal.path)), loaded.survivor, configuration, settings.journal.period_s
         )
         database = load_database(settings.can.id_offset)
-        bus = _open_bus(settings, can_log)
+        bus = _open_bus(settings, can_log, database)
         receiver = Receiver(database, settings.can)
         if bus is not None:
             opened.callback(bus.close)
@@ -180,10 +181,14 @@ def _simulated(settings: Settings, hardware: Hardware) -> list[Source]:
     return found
 
 
-def _open_bus(settings: Settings, can_log: Path | None) -> CanBus | None:
+def _open_bus(settings: Settings, can_log: Path | None, database: Database) -> CanBus | None:
+    """A log takes every frame of the bus; without one only this node's and its controller's come in."""
     if settings.can.interface == "none":
         return None
-    return CanBus(settings.can.interface, settings.can.channel, FrameLog(can_log) if can_log else None)
+    if can_log is not None:
+        return CanBus(settings.can.interface, settings.can.channel, FrameLog(can_log))
+    listens = [database.frame_id(name) for name in database.messages]
+    return CanBus(settings.can.interface, settings.can.channel, listens=listens)
 
 
 def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 import can
@@ -32,12 +32,18 @@ CONTROLLER_STATES = ((0x30, "passive"), (0x0C, "warning"), (0x40, "active"))
 
 
 class CanBus:
-    """One interface, opened at once, in a running loop. Raises BusFault("gone") with the commands that bring it up."""
+    """One interface, opened at once, in a running loop. Raises BusFault("gone") with the commands that bring it up.
 
-    def __init__(self, interface: str, channel: str, log: FrameLog | None = None) -> None:
+    ``listens``: the 11-bit identifiers that the kernel lets through, so that a busy bus costs nothing; all when empty.
+    """
+
+    def __init__(
+        self, interface: str, channel: str, log: FrameLog | None = None, listens: Collection[int] = ()
+    ) -> None:
         self.state = "active"  # of the controller: active, warning, passive, bus_off; gone without an interface
         self.dropped = 0
         self._interface, self._channel, self._log = interface, channel, log
+        self._filters = [{"can_id": each, "can_mask": MAX_STANDARD, "extended": False} for each in sorted(listens)]
         self._on_frame: OnFrame | None = None
         self._waiting: list[tuple[float, Frame]] = []
         self._retry: asyncio.TimerHandle | None = None
@@ -48,6 +54,8 @@ class CanBus:
 
     def _open(self) -> can.BusABC:
         limits: dict[str, Any] = {"rx_queue_size": RECEIVE_QUEUE} if self._interface == "virtual" else {}
+        if self._interface == "socketcan" and self._filters:
+            limits["can_filters"] = self._filters  # elsewhere python-can filters, and its recv(0) ends at a refusal
         try:
             return can.Bus(interface=self._interface, channel=self._channel, ignore_config=True, **limits)
         except (can.CanError, OSError) as error:

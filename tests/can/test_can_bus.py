@@ -293,6 +293,21 @@ def test_what_is_sent_during_bus_off_does_not_end_the_silence(drivers):
     run(scene)
 
 
+@pytest.mark.parametrize(
+    ("interface", "listens"), [("socketcan", (0x103, 0x102)), ("socketcan", ()), ("virtual", (0x102,))]
+)
+def test_the_kernel_is_asked_to_filter_where_there_is_one(monkeypatch, interface, listens):
+    asked: dict[str, Any] = {}
+
+    async def scene() -> None:
+        CanBus(interface, "can0", listens=listens).close()
+
+    monkeypatch.setattr(can, "Bus", lambda **options: asked.update(options) or Driver())
+    run(scene)
+    wanted = [{"can_id": each, "can_mask": 0x7FF, "extended": False} for each in (0x102, 0x103)]
+    assert asked.get("can_filters") == (wanted if interface == "socketcan" and listens else None)
+
+
 def test_a_flood_is_read_in_bounded_portions(drivers):
     async def scene() -> None:
         heard: list[object] = []
