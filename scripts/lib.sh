@@ -70,6 +70,43 @@ make_venv() {
   "$python" -m venv "$VENV"
 }
 
+# Debian packages by a command or file of theirs.
+TEST_TOOLS=(mosquitto=mosquitto candump=can-utils)
+LAB_TOOLS=("/usr/src/linux-source-*.tar.xz=linux-source" flex=flex bison=bison bc=bc make=make gcc=gcc xz=xz-utils
+  candump=can-utils i2cdetect=i2c-tools gpioinfo=gpiod ip=iproute2 setpriv=util-linux mosquitto=mosquitto
+  mosquitto_sub=mosquitto-clients)
+
+missing_packages() {
+  local pair
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || compgen -G "${pair%%=*}" >/dev/null || echo "${pair#*=}"
+  done
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+apt_install() {
+  as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+} >&2
+
+# ensure_packages WHAT PAIR...: installs what is missing where it may; says in one line what is left out, which CI=true forbids.
+ensure_packages() {
+  local what=$1 wanted
+  shift
+  mapfile -t wanted < <(missing_packages "$@")
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  if command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+    say "packages: installing ${wanted[*]}"
+    apt_install "${wanted[@]}" || say "packages: apt-get failed"
+    mapfile -t wanted < <(missing_packages "$@")
+    [ ${#wanted[@]} -gt 0 ] || return 0
+  fi
+  say "$what left out: ${wanted[*]} not here and not mine to install (apt-get install ${wanted[*]})"
+  return 1
+}
+
 FAILED=()
 
 # stage NAME COMMAND...: runs it, prints a closing line with its seconds, remembers a failure and goes on.

@@ -93,6 +93,10 @@ def _trip(assembly: Assembly, value: int = 0x80) -> None:
     assembly.chip.trip(a=value)
 
 
+def _own(assembly: Assembly, where: int = 0x08) -> None:
+    assembly.i2c.faults.owned.add(where)
+
+
 def _restore_link(field: str) -> Callable[[Assembly], None]:
     def restore(assembly: Assembly) -> None:
         setattr(assembly.plant.path.link, field, getattr(assembly.plant.settings.link, field))
@@ -185,6 +189,9 @@ FAULTS: dict[str, Injection] = {
     "i2c_stuck": _attribute(_i2c, "stuck", True, False, "SDA is stuck low: every transfer takes 3 s and fails"),
     "i2c_flip": _attribute(_i2c, "flip_rate", 0.05, 0.0, "a share of value of all bytes read has a flipped bit"),
     "i2c_repeat": _attribute(_i2c, "repeat", inf, 0.0, "the next value reads return the read before"),
+    "i2c_slow": _attribute(_i2c, "slow_s", 0.02, 0.0, "every transfer takes value seconds longer"),
+    "i2c_split": _attribute(_i2c, "split", True, False, "another master reads between a write and its read"),
+    "i2c_owned": Injection("a kernel driver holds address where", _own, lambda a: a.i2c.faults.owned.clear()),
     "serial_silent": _attribute(_serial, "silent", True, False, "no byte arrives"),
     "serial_flip": _attribute(_serial, "flip_rate", 0.01, 0.0, "a share of value of all bytes has a flipped bit"),
     "serial_unplugged": Injection("the port is gone", lambda a: a.serial.unplug(), lambda a: a.serial.plug()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bms_daemon.model import BusFault
 from bms_daemon.sim.taps import Chip
@@ -27,6 +27,9 @@ class I2cFaults:
     flip_bytes: int = 0  # read bytes from now on with one bit flipped
     flip_rate: float = 0.0  # part of all read bytes with one bit flipped
     repeat: float = 0.0  # reads that return the previous read's data
+    slow_s: float = 0.0  # a transfer takes this much longer, as with a target that stretches the clock
+    split: bool = False  # no repeated start: another master reads a byte between a write and its read
+    owned: set[int] = field(default_factory=set)  # addresses that a kernel driver holds
 
 
 class SimI2cBus:
@@ -48,19 +51,26 @@ class SimI2cBus:
     async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
         """See ``ports.ByteBus``. A cancelled transfer never reached the chip."""
         async with self._lock:
-            await asyncio.sleep(STUCK_S if self.faults.stuck else self._wire_s(len(write), read_len))
-            self.transfers += 1
-            self._sync(asyncio.get_running_loop().time())
-            self._fail()
-            return self._exchange(address, write, read_len)
+            await asyncio.sleep(self.lasts_s(len(write), read_len))
+            return self.finish(address, write, read_len)
+
+    def lasts_s(self, write_len: int, read_len: int) -> float:
+        """How long a transfer occupies the wire, faults included."""
+        if self.faults.stuck:
+            return STUCK_S
+        sent = 1 + write_len if write_len or not read_len else 0
+        received = 1 + read_len if read_len else 0
+        return ((sent + received) * BITS_A_BYTE + START_STOP_BITS) * self._bit_s + self.faults.slow_s
+
+    def finish(self, address: int, write: bytes, read_len: int) -> bytes:
+        """What a transfer does at its end."""
+        self.transfers += 1
+        self._sync(asyncio.get_running_loop().time())
+        self._fail()
+        return self._exchange(address, write, read_len)
 
     def close(self) -> None:
         self._chips.clear()
-
-    def _wire_s(self, write_len: int, read_len: int) -> float:
-        sent = 1 + write_len if write_len or not read_len else 0
-        received = 1 + read_len if read_len else 0
-        return ((sent + received) * BITS_A_BYTE + START_STOP_BITS) * self._bit_s
 
     def _fail(self) -> None:
         if self.faults.stuck:
@@ -75,6 +85,8 @@ class SimI2cBus:
             raise BusFault("nack", f"address 0x{address:02x}")
         if not read_len:
             return b""
+        if write and self.faults.split:
+            chip.i2c_read(1)
         data = chip.i2c_read(read_len)
         if data is None:
             raise BusFault("nack", f"address 0x{address:02x}")

@@ -1,12 +1,9 @@
-"""Simulated serial lines: a talker behind ``ports.SerialPort`` in the loop's time, or on a real pty in real time."""
+"""A simulated serial line: a talker behind ``ports.SerialPort`` in the loop's time."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
-import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +11,6 @@ from bms_daemon.model import BusFault
 from bms_daemon.sim.taps import Talker
 
 LONGEST_WAIT_S = 1.0
-_CHUNK = 4096
 
 
 @dataclass(slots=True)
@@ -90,57 +86,3 @@ class SimSerial:
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
-
-
-class PtyTalker:
-    """``async with PtyTalker(talker) as path``: the talker on a pty whose slave is at ``path``.
-
-    Runs on the loop's real time, counted from the entry. What the slave's reader does not take in time is lost.
-    """
-
-    def __init__(self, talker: Talker, sync: Callable[[float], None] | None = None) -> None:
-        self._talker = talker
-        self._sync = sync
-        self._master = -1
-        self._slave = -1
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> str:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self._task = asyncio.create_task(self._run())
-        asyncio.get_running_loop().add_reader(self._master, self._heard)
-        return os.ttyname(self._slave)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.unplug()
-
-    async def unplug(self) -> None:
-        """Close both ends: the reader of the slave sees its device go. May be called twice."""
-        if self._task is None:
-            return
-        asyncio.get_running_loop().remove_reader(self._master)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-        self._task = None
-        os.close(self._master)
-        os.close(self._slave)
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        start_s = loop.time()
-        while True:
-            now_s = loop.time() - start_s
-            if self._sync is not None:
-                self._sync(now_s)
-            if data := self._talker.advance(now_s):
-                with contextlib.suppress(BlockingIOError):
-                    os.write(self._master, data)
-            wait_s = self._talker.next_event_s - (loop.time() - start_s)
-            await asyncio.sleep(min(LONGEST_WAIT_S, max(0.001, wait_s)))
-
-    def _heard(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._talker.hear(os.read(self._master, _CHUNK))

@@ -161,7 +161,7 @@ class Assembly:
     gate: CoilGate
 
 
-def assemble(settings: WorldSettings, clock: Callable[[], float] = loop_time_s) -> Assembly:
+def assemble(settings: WorldSettings, clock: Callable[[], float] = loop_time_s, i2c_hz: float = 400e3) -> Assembly:
     """A plant with a bq76952 on I2C address 0x08 and a shunt on a serial port, on a board with its coil gate."""
     from bms_daemon.sim.bq76952 import Bq76952
     from bms_daemon.sim.i2c import SimI2cBus
@@ -175,6 +175,6 @@ def assemble(settings: WorldSettings, clock: Callable[[], float] = loop_time_s) 
     lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s)
     effects: dict[str, Callable[[bool], None]] = {"fan": plant.set_fan, "second_disconnect": plant.trip}
     world = World(plant, chip, talker, lines, gate, effects, clock)
-    i2c = SimI2cBus(world.sync)
+    i2c = SimI2cBus(world.sync, i2c_hz)
     i2c.attach(0x08, chip)
     return Assembly(world, plant, chip, talker, i2c, SimSerial(talker, world.sync), lines, gate)

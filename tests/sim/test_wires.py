@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from bms_daemon.model import BusFault
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.sim.i2c import SimI2cBus
-from bms_daemon.sim.serial import PtyTalker, SimSerial
+from bms_daemon.sim.serial import SimSerial
 
 
 class Echo:
@@ -255,28 +254,3 @@ def test_line_noise_flips_single_bits_at_its_rate() -> None:
         assert all(byte.bit_count() == 1 for byte in wrong)
 
     run_manual(test())
-
-
-def test_a_pty_carries_both_directions_and_goes_away() -> None:
-    class Quick(Ticker):
-        def advance(self, now_s: float) -> bytes:
-            self.next_event_s = now_s + 0.005
-            return b"\r\n\x00:"
-
-    async def test() -> None:
-        talker = Quick()
-        pty = PtyTalker(talker)
-        async with pty as path:
-            reader = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-            os.write(reader, b":154\n")
-            await asyncio.sleep(0.05)
-            assert os.read(reader, 8) == b"\r\n\x00:\r\n\x00:"
-            assert talker.heard == b":154\n"
-            await pty.unplug()
-            os.set_blocking(reader, False)
-            with pytest.raises(OSError, match="Input/output"):
-                while True:
-                    assert os.read(reader, 4096) or os.write(reader, b"x")
-            os.close(reader)
-
-    asyncio.run(test())

@@ -1,0 +1,95 @@
+"""The rig's back door: one JSON object a line on a Unix socket, one answer a line.
+
+``{"do": "inject", "fault": "chip_mute", "args": {}}``, ``clear`` likewise, ``faults``, ``state``, ``trace``,
+``{"do": "board", "kind": "pi"}``. An answer holds ``at_s`` on the kernel's monotonic clock, or ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bms_daemon.sim import faults
+from bms_daemon.sim.rig.pins import Pins
+from bms_daemon.sim.world import Assembly
+
+Request = dict[str, Any]
+
+
+class Control:
+    """Answers requests about one rig."""
+
+    def __init__(self, assembly: Assembly, pins: Pins) -> None:
+        self._assembly, self._pins = assembly, pins
+        self._verbs: dict[str, Callable[[Request], Request]] = {
+            "inject": self._inject,
+            "clear": self._clear,
+            "faults": self._faults,
+            "state": self._state,
+            "trace": self._trace,
+            "board": self._board,
+        }
+
+    async def listen(self, path: Path) -> asyncio.Server:
+        """From now on there is a back door."""
+        return await asyncio.start_unix_server(self._talk, path)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(self.answer(line)).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    def answer(self, line: bytes) -> Request:
+        """The answer to one line; never raises for what a client may send."""
+        try:
+            request = json.loads(line)
+            verb = self._verbs[request["do"]]
+            self._assembly.world.sync_now()
+            return {"at_s": self._assembly.world.now_s, **verb(request)}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {"error": f"{type(error).__name__}: {error}; verbs are {', '.join(self._verbs)}"}
+
+    def _inject(self, request: Request) -> Request:
+        faults.inject(self._assembly, request["fault"], **request.get("args", {}))
+        return {"at_s": self._assembly.world.now_s}
+
+    def _clear(self, request: Request) -> Request:
+        faults.clear(self._assembly, request["fault"])
+        return {}
+
+    def _faults(self, request: Request) -> Request:
+        return {"faults": {name: fault.text for name, fault in faults.FAULTS.items()}}
+
+    def _state(self, request: Request) -> Request:
+        taps, world = self._assembly.plant.taps, self._assembly.world
+        coil = self._assembly.gate.coil(world.now_s)
+        return {
+            "main_coil": coil.main,
+            "precharge_coil": coil.precharge,
+            "main_closed": self._assembly.plant.path.main.closed,
+            "cell_v": [round(float(v), 4) for v in taps.cell_v],
+            "pack_v": taps.pack_v,
+            "link_v": taps.link_v,
+            "current_a": taps.current_a,
+            "lines": dict(self._assembly.lines.levels),
+            "board": self._pins.board,
+        }
+
+    def _trace(self, request: Request) -> Request:
+        after_s = float(request.get("after_s", 0.0))
+        return {"coils": [change for change in self._assembly.gate.trace if change[0] >= after_s]}
+
+    def _board(self, request: Request) -> Request:
+        if request["kind"] not in ("pi", "beaglebone"):
+            raise ValueError("pi or beaglebone")
+        self._pins.board = request["kind"]
+        self._pins.let_go()
+        return {}

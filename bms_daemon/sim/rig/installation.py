@@ -1,0 +1,67 @@
+"""What a configuration says about the wiring, read by the rig itself: which nodes to serve, and what is behind them.
+
+Read from the plain table, not through the daemon's loader: the rig shall find what that one misreads.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bms_daemon.sim.gpio import INPUTS, OUTPUTS, Board
+from bms_daemon.sim.rig.pins import Pin
+from bms_daemon.sim.settings import Constant, WorldSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Device names without /dev/, GPIO lines by role, and the pack behind them."""
+
+    i2c: str
+    serial: Path | None
+    label: str
+    names: dict[int, str]
+    pins: dict[str, Pin]
+    world: WorldSettings
+
+
+def read(config: Path, board: Board = "pi", current_a: float = -20.0, soc: float = 0.6) -> Wiring:
+    """The wiring for a configuration file. Raises OSError, ValueError, KeyError."""
+    table = tomllib.loads(config.read_text(encoding="utf-8"))
+    gpio = table["gpio"]
+    lines = {role: gpio[role] for role in (*OUTPUTS, *INPUTS) if role in gpio}
+    pins = {role: Pin(_offset(line["line"]), bool(line.get("active_low"))) for role, line in lines.items()}
+    return Wiring(
+        i2c=table["afe"]["bus"].removeprefix("/dev/"),
+        serial=Path(table["shunt"]["port"]) if "shunt" in table else None,
+        label=gpio["chip"],
+        names={pins[role].offset: str(line["line"]) for role, line in lines.items()},
+        pins=pins,
+        world=_world(table, board, current_a, soc),
+    )
+
+
+def _world(table: dict[str, Any], board: Board, current_a: float, soc: float) -> WorldSettings:
+    pack, chip = table["pack"], table["afe"]["settings"]
+    return WorldSettings(
+        chemistry=pack["chemistry"],
+        series=pack["series"],
+        capacity_ah=pack["capacity_ah"],
+        initial_soc=soc,
+        profile=Constant(current_a=current_a),
+        board=board,
+        shunt_mohm=chip["shunt_mohm"],
+        chip_crc=chip.get("crc", False),
+        probes=len(chip["probes"]),
+    )
+
+
+def _offset(line: str) -> int:
+    """Offset on the chip of a line named as on a Raspberry Pi: GPIO17 is 17."""
+    found = re.search(r"\d+$", line)
+    if found is None:
+        raise ValueError(f"the rig knows lines named GPIOn, not {line!r}")
+    return int(found[0])

@@ -1,0 +1,264 @@
+"""A board for one test: the rig with its devices, the bus with candump on it, the deployed daemon as its unit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from unit import Unit
+
+from bms_daemon.runtime.link_client import LinkClient
+from bms_daemon.runtime.messages import Action
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "config" / "raspberry-pi-16s-lfp.toml"
+SABOTEUR = Path(__file__).parent / "saboteur"
+CONFIG = Path("/etc/bms-daemon/pack1.toml")
+JOURNAL = Path("/var/lib/bms-daemon/pack1.journal")
+LINK = Path("/run/bms-daemon/pack1.sock")
+DBC = ROOT / "dbc" / "bms.dbc"
+RIG_SOCKET = Path("/run/rig.sock")
+DAEMON = "/usr/local/bin/bms-daemon"
+
+
+class Failed(Exception):
+    """Something did not happen in time."""
+
+
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0, every_s: float = 0.02) -> Any:
+    """The first true value of ``condition``. Raises Failed."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if found := condition():
+            return found
+        time.sleep(every_s)
+    raise Failed(f"not within {timeout_s:g} s: {what}")
+
+
+class Rig:
+    """The rig's process and its back door."""
+
+    def __init__(self, log: Path, board: str, config: Path) -> None:
+        command = [sys.executable, "-m", "bms_daemon.sim.rig", "serve", str(config), "--board", board]
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, cwd=ROOT)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"rig: ready\n":
+            raise Failed(f"the rig did not start, see {log}")
+        self._client = socket.socket(socket.AF_UNIX)
+        self._client.connect(str(RIG_SOCKET))
+        self._answers = self._client.makefile()
+
+    def ask(self, do: str, **rest: Any) -> dict[str, Any]:
+        """One request. Raises Failed where the rig refuses it."""
+        self._client.sendall(json.dumps({"do": do, **rest}).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(self._answers.readline())
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer
+
+    def inject(self, fault: str, **args: Any) -> float:
+        """Make a fault true; returns when, on the kernel's monotonic clock."""
+        return float(self.ask("inject", fault=fault, args=args)["at_s"])
+
+    def clear(self, fault: str) -> None:
+        self.ask("clear", fault=fault)
+
+    @property
+    def closed(self) -> bool:
+        """The main contactor's contact."""
+        return bool(self.ask("state")["main_closed"])
+
+    def released_s(self, after_s: float) -> float:
+        """When no coil was energised for the first time after an instant; infinity while one is."""
+        changes = self.ask("trace")["coils"]
+        before = [(main, precharge) for at_s, main, precharge in changes if at_s <= after_s]
+        if not before or not any(before[-1]):
+            return after_s
+        later = [at_s for at_s, main, precharge in changes if at_s > after_s and not (main or precharge)]
+        return float(later[0]) if later else float("inf")
+
+    def energised_since(self, after_s: float) -> bool:
+        """Whether a coil was energised anew after an instant."""
+        return any(main or precharge for at_s, main, precharge in self.ask("trace", after_s=after_s)["coils"])
+
+    def close(self) -> None:
+        self._answers.close()
+        self._client.close()
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Board:
+    """Files in ``folder``: core.log, rig.log, can.log. Everything that was started ends with ``close``.
+
+    ``edits`` change the shipped configuration, and with ``rig_edits`` the wiring too. ``saboteur`` puts a defect into
+    the core that two signals bring out.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kind: str = "pi",
+        edits: Mapping[str, str] | None = None,
+        rig_edits: bool = True,
+        saboteur: bool = False,
+    ) -> None:
+        self.folder = folder
+        self._environment = {"PYTHONPATH": str(SABOTEUR)} if saboteur else {}
+        _install(edits or {})
+        self.rig = Rig(folder / "rig.log", kind, CONFIG if rig_edits else SHIPPED)
+        self.can_log = folder / "can.log"
+        self._starts = itertools.count()
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(self.rig.close)
+        with self.can_log.open("wb") as log:
+            self.run_beside(["candump", "-L", "can0"], stdout=log)
+        self.unit: Unit | None = None
+
+    def run_beside(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        """A process that ends with the board."""
+        process = subprocess.Popen(command, **options)
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        return process
+
+    def commission(self) -> None:
+        call("commission", CONFIG)
+
+    def start(self) -> Unit:
+        self.unit = Unit("pack1", self.folder / "core.log", self._environment)
+        return self.unit
+
+    def ready(self) -> Unit:
+        """A commissioned core that has said READY."""
+        if not list(JOURNAL.parent.glob(f"{JOURNAL.name}.?")):
+            self.commission()
+        unit = self.start()
+        until(lambda: unit.ready_s < float("inf") or unit.process.poll() is not None, "READY=1")
+        if unit.process.poll() is not None:
+            raise Failed(f"the core ended with {unit.process.returncode}: {unit.log[-2000:]}")
+        return unit
+
+    def closed(self) -> Unit:
+        """A core that has closed the pack on request."""
+        unit = self.ready()
+        until(lambda: self.state == "standby", "standby")
+        until(lambda: self.ask("open") and self.ask("close"), "a close that is accepted", every_s=0.2)
+        until(lambda: self.state == "closed" and self.rig.closed, "closed")
+        return unit
+
+    @property
+    def state(self) -> str:
+        """The pack's state, as the unit's status says it."""
+        assert self.unit is not None
+        lines = [line.removeprefix("STATUS=") for _, line in tuple(self.unit.said) if line.startswith("STATUS=")]
+        return lines[-1] if lines else ""
+
+    def request(self, *words: str) -> None:
+        """``bms-daemon request``. Raises Failed with the reason of a refusal."""
+        call("request", *words, CONFIG)
+
+    def ask(self, action: Action, code: str = "") -> bool:
+        """The same over the link, without a process of its own; whether it was accepted."""
+
+        async def main() -> bool:
+            async with LinkClient(LINK) as link:
+                return (await link.request(action, code, 5.0)).accepted
+
+        return asyncio.run(main())
+
+    def status(self) -> str:
+        """``bms-daemon status`` as text."""
+        return call("status", CONFIG).stdout
+
+    def snapshot(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(call("status", CONFIG, "--json").stdout)
+        return found
+
+    def codes(self) -> set[str]:
+        """Codes of the active and of the latched faults."""
+        faults = self.snapshot()["faults"]
+        return {fault["code"] for fault in faults["active"]} | set(faults["latched"])
+
+    def timing(self) -> dict[str, Any]:
+        """The core's own lateness record."""
+        found: dict[str, Any] = self.snapshot()["timing"]
+        return found
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Callable[[], list[str]]]:
+        """A candump of its own from now on: the lines so far."""
+        log = self.folder / f"listen-{next(self._starts)}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(["candump", "-L", "can0"], stdout=file)
+        try:
+            yield lambda: log.read_text().splitlines()
+        finally:
+            process.kill()
+            process.wait()
+
+    def times_of(self, frame_id: int, since_s: float) -> list[float]:
+        """Wall times at which candump saw an identifier in the last seconds."""
+        rows = [line.split() for line in self.can_log.read_text().splitlines() if f" {frame_id:03X}#" in line]
+        times = [float(row[0].strip("()")) for row in rows]
+        return [at_s for at_s in times if at_s >= time.time() - since_s]
+
+    def values(self, message: str, signal: str) -> list[float]:
+        """Every value of a signal that cantools found in the log."""
+        found = (re.search(rf"\b{signal}: (-?[\d.]+)", line) for line in decoded(self.can_log) if message in line)
+        return [float(match[1]) for match in found if match]
+
+    def close(self) -> None:
+        if self.unit is not None and self.unit.process.poll() is None:
+            self.unit.kill(9)
+            self.unit.wait()
+        self._stack.close()
+
+
+def call(*words: object, user: str = "bms-core") -> subprocess.CompletedProcess[str]:
+    """``bms-daemon WORDS`` as the unit's user. Raises Failed with what it said."""
+    command = [DAEMON, *map(str, words)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, user=user, group="bms", extra_groups=[], cwd="/"
+    )
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
+def _install(edits: Mapping[str, str]) -> None:
+    """What docs/deploy.md says, with the configuration of the Raspberry Pi as it is shipped, but for ``edits``."""
+    shutil.rmtree(JOURNAL.parent, ignore_errors=True)
+    for folder in (CONFIG.parent, JOURNAL.parent, LINK.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.chown(folder, "bms-core", "bms")
+    text = SHIPPED.read_text(encoding="utf-8")
+    for old, new in edits.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    CONFIG.write_text(text, encoding="utf-8")
+    CONFIG.chmod(0o644)
+
+
+def decoded(log: Path) -> Iterator[str]:
+    """What ``cantools decode`` makes of a candump log, a frame a line."""
+    with log.open("rb") as file:
+        done = subprocess.run(
+            [Path(sys.executable).parent / "cantools", "decode", "--single-line", str(DBC)],
+            stdin=file, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    yield from done.stdout.splitlines()

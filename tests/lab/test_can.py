@@ -1,0 +1,253 @@
+"""What goes wrong on CAN, made by can-utils and iproute2 on a real SocketCAN interface."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import time
+from collections.abc import Callable
+from math import inf
+
+import pytest
+import vcu
+from board import Board, Failed, until
+from conftest import Case
+from test_buses import MARGIN_S, ip, restore
+
+VEHICLE = {'vcu = "optional"': 'vcu = "required"', 'profile = "home"': 'profile = "vehicle"'}
+LIMITS, STATE = 0x101, 0x100
+ZEROS = "00" * 8
+
+
+def speak(board: Board, request: int = vcu.NONE, **how: object) -> subprocess.Popen[bytes]:
+    """A controller that repeats one request."""
+    log = vcu.recording(board.folder / f"vcu-{request}.log", request, **how)  # type: ignore[arg-type]
+    return board.run_beside(vcu.playing(log))
+
+
+def hush(player: subprocess.Popen[bytes]) -> float:
+    """The controller dies; returns when."""
+    player.kill()
+    player.wait()
+    return time.monotonic()
+
+
+def closed_by_controller(board: Board) -> subprocess.Popen[bytes]:
+    """A pack that closed because a controller asked for it, first open, then close."""
+    board.ready()
+    player = speak(board, vcu.OPEN)
+    until(lambda: board.state == "standby", "standby")
+    time.sleep(0.5)
+    hush(player)
+    player = speak(board, vcu.CLOSE)
+    until(lambda: board.state == "closed" and board.rig.closed, "closed")
+    return player
+
+
+def frozen(board: Board) -> object:
+    return speak(board, vcu.CLOSE, frozen=True)
+
+
+def jumping(board: Board) -> object:
+    """Every frame is five counts ahead of the one before: three are tolerated."""
+    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, (data[1] & 0xF) * 5 % vcu.COUNTS))
+
+
+def wrong_crc(board: Board) -> object:
+    return speak(board, vcu.CLOSE, change=vcu.spoilt)
+
+
+def wrong_data_id(board: Board) -> object:
+    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, data[1] & 0xF, data_id=0xB103))
+
+
+def short(board: Board) -> object:
+    return speak(board, vcu.CLOSE, change=lambda data: data[:4])
+
+
+def reserved(board: Board) -> object:
+    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(9, data[1] & 0xF))
+
+
+@pytest.mark.parametrize(
+    ("row", "instead"),
+    [
+        ("C01", None),
+        ("C02", frozen),
+        ("C03", jumping),
+        ("C04", wrong_crc),
+        ("C05", short),
+        ("C07", reserved),
+        ("C08", wrong_data_id),
+    ],
+)
+def test_a_controller_that_is_lost_or_not_to_be_believed_stops_a_vehicle(
+    row: str, instead: Callable[[Board], object] | None, make_board: Callable[..., Board], case: Case
+) -> None:
+    board = make_board(edits=VEHICLE)
+    player = closed_by_controller(board)
+    at_s = hush(player)
+    if instead is not None:
+        instead(board)
+    until(lambda: board.rig.released_s(at_s) < inf, "open", 15.0)
+    open_s = board.rig.released_s(at_s) - at_s
+    case.facts = {"open after, s": round(open_s, 2), "bound, s": 6.04}
+    assert "vcu_lost" in board.codes()
+    assert open_s <= 6.04 + 0.5 + MARGIN_S, "the last good frame may be half a second older than the end of its player"
+
+
+def test_a_home_without_its_controller_falls_to_no_current_and_stays_closed(board: Board, case: Case) -> None:
+    player = closed_by_controller(board)
+    hush(player)
+    time.sleep(2.5)
+    limits = board.values("BMS_Limits", "DischargeCurrent")
+    case.facts = {"discharge limit before, A": max(limits), "after, A": limits[-1]}
+    assert board.rig.closed and max(limits) > 50.0 and limits[-1] == 0.0
+
+
+def test_a_replayed_close_closes_nothing(board: Board, case: Case) -> None:
+    """C16: the recorded request of yesterday beside a controller that asks for nothing."""
+    board.ready()
+    speak(board, vcu.OPEN)
+    until(lambda: board.state == "standby", "standby")
+    time.sleep(1.0)
+    recorded = [vcu.as_text(vcu.frame(vcu.CLOSE, counter)) for counter in range(vcu.COUNTS)]
+    for text in recorded:
+        vcu.send(text)
+        time.sleep(0.07)
+    time.sleep(1.0)
+    case.facts = {"replayed frames": len(recorded), "coil energised": board.rig.energised_since(0.0)}
+    assert not board.rig.energised_since(0.0)
+
+
+def test_open_beside_close_is_open(make_board: Callable[..., Board], case: Case) -> None:
+    """C18: a controller asks to close, an operator to open, in the same moment."""
+    board = make_board(edits=VEHICLE)
+    closed_by_controller(board)
+    at_s = time.monotonic()
+    board.request("open")
+    until(lambda: board.rig.released_s(at_s) < inf, "open", 15.0)
+    time.sleep(2.0)
+    assert not board.rig.energised_since(board.rig.released_s(at_s) + 0.001)
+
+
+def test_a_command_to_a_latched_pack_is_refused(board: Board, case: Case) -> None:
+    """C17."""
+    board.ready()
+    until(lambda: board.state == "standby", "standby")
+    board.rig.inject("emergency_stop")
+    until(lambda: board.state == "latched", "latched")
+    board.rig.clear("emergency_stop")
+    board.request("open")
+    with pytest.raises(Failed) as refused:
+        board.request("close")
+    case.saw("bms-daemon request close", str(refused.value))
+    assert "emergency_stop" in str(refused.value)
+    board.request("clear", "emergency_stop")
+    until(lambda: board.state == "standby", "standby")
+
+
+# ------------------------------------------------------------------ the interface
+def limited_queue(board: Board) -> None:
+    """C12: a queue of one frame that drains at 8 bytes a second: send says ENOBUFS."""
+    words = "qdisc add dev can0 root tbf rate 64bit burst 100 limit 100"
+    subprocess.run(["tc", *words.split()], check=True)
+
+
+def unlimited_queue(board: Board) -> None:
+    subprocess.run(["tc", "qdisc", "del", "dev", "can0", "root"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "lose", "mend"),
+    [
+        ("C10", lambda board: vcu.send(f"20000040#{ZEROS}"), lambda board: vcu.send(f"20000100#{ZEROS}")),
+        ("C11 down", lambda board: ip("link", "set", "can0", "down"), lambda board: ip("link", "set", "can0", "up")),
+        ("C11 gone", lambda board: ip("link", "del", "can0"), lambda board: restore()),
+        ("C12", limited_queue, unlimited_queue),
+    ],
+    ids=["bus-off", "interface down", "interface gone", "no buffer space"],
+)
+def test_a_bus_that_nobody_hears_stops_the_pack_and_comes_back(
+    row: str, lose: Callable[[Board], None], mend: Callable[[Board], None], board: Board, case: Case
+) -> None:
+    unit = board.closed()
+    at_s = time.monotonic()
+    try:
+        lose(board)
+        until(lambda: board.rig.released_s(at_s) < inf, "open", 15.0)
+        open_s = board.rig.released_s(at_s) - at_s
+        assert "can_silent" in board.codes()
+    finally:
+        mend(board)
+    case.facts = {"open after, s": round(open_s, 2), "bound, s": 5.04}
+    assert open_s <= 5.04 + MARGIN_S
+    with board.listening() as frames:
+        until(lambda: len(frames()) > 5, "frames again", 10.0)
+    until(lambda: "can_silent" not in board.codes(), "can_silent is over")
+    assert unit.process.poll() is None
+
+
+def test_an_error_passive_controller_is_no_reason_to_open(board: Board, case: Case) -> None:
+    """C13: nobody acknowledges; the controller says so by an error frame."""
+    board.closed()
+    vcu.send("20000004#0020000000000000")
+    time.sleep(2.0)
+    assert board.rig.closed
+
+
+def test_a_flood_delays_no_tick(board: Board, case: Case) -> None:
+    """C14: frames of other nodes as fast as cangen sends them."""
+    board.closed()
+    before, sent = board.timing(), interface_frames()
+    flood = board.run_beside(["cangen", "can0", "-g", "1", "-I", "001", "-L", "8"])
+    time.sleep(5.0)
+    hush(flood)
+    after, sent = board.timing(), interface_frames() - sent
+    ticks, missed = after["ticks"] - before["ticks"], after["missed"] - before["missed"]
+    case.facts = {"frames a second": round(sent / 5.0), "ticks": ticks, "missed": missed}
+    assert board.rig.closed
+    assert missed <= 0.05 * ticks
+
+
+def test_rubbish_on_the_bus_changes_nothing(board: Board, case: Case) -> None:
+    """C15, C06: random identifiers, lengths and data; 29 bits, remote and FD frames; rubbish as the controller's."""
+    board.closed()
+    for options in ("-L r", "-e -L r", "-R", "-f -L r", "-I 102 -L r", "-I 102"):
+        subprocess.run(["cangen", "can0", "-g", "0", "-n", "3000", *options.split()], check=True)
+        time.sleep(0.3)
+    status = board.snapshot()
+    case.facts = {"frames": 18000, "refused": status["measured"]["can"]["rejected"]}
+    assert board.rig.closed and board.unit is not None and board.unit.process.poll() is None
+
+
+def test_frames_of_this_node_from_somebody_else_are_counted(board: Board, case: Case) -> None:
+    """C09: a second BMS."""
+    board.closed()
+    before = board.snapshot()["measured"]["can"]["rejected"]
+    for _ in range(10):
+        vcu.send(f"{LIMITS:03X}#0000000000000000")
+    time.sleep(0.3)
+    counted = board.snapshot()["measured"]["can"]["rejected"] - before
+    case.facts = {"sent": 10, "counted": counted}
+    assert counted == 10
+
+
+def test_after_a_stall_frames_do_not_come_in_bursts(board: Board, case: Case) -> None:
+    """C19, C20: a stopped process says nothing, and afterwards nothing twice."""
+    unit = board.closed()
+    unit.kill(19)
+    time.sleep(1.5)
+    silent = board.times_of(STATE, since_s=1.0)
+    unit.kill(18)
+    time.sleep(1.5)
+    times = board.times_of(STATE, since_s=1.4)
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    case.facts = {"frames while stopped": len(silent), "shortest gap after, s": round(min(gaps), 3)}
+    assert silent == []
+    assert min(gaps) > 0.01
+
+
+def interface_frames() -> int:
+    with open("/sys/class/net/can0/statistics/tx_packets") as file:
+        return int(file.read())

@@ -1,0 +1,55 @@
+"""A vehicle controller made of can-utils: canplayer repeats requests, cansend says what it is told."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+REQUEST_ID, DATA_ID = 0x102, 0xB102  # dbc/bms.dbc: VCU_Request and its E2EDataId
+NONE, OPEN, CLOSE, RECOVERY_CHARGE = 0, 1, 2, 3
+COUNTS = 15
+PERIOD_S = 0.1
+
+
+def crc8(data: bytes) -> int:
+    """CRC-8 SAE J1850, bit by bit; check value of "123456789" is 0x4B."""
+    crc = 0xFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x11D if crc & 0x80 else crc << 1) & 0xFF
+    return crc ^ 0xFF
+
+
+def frame(request: int, counter: int, moving: int = 0, data_id: int = DATA_ID) -> bytes:
+    """One VCU_Request."""
+    body = bytes([request << 4 | counter, moving, 0, 0, 0, 0, 0])
+    return bytes([crc8(data_id.to_bytes(2, "little") + body)]) + body
+
+
+def spoilt(data: bytes) -> bytes:
+    """The frame with a wrong checksum."""
+    return bytes([data[0] ^ 0xFF]) + data[1:]
+
+
+def send(text: str) -> None:
+    """``cansend can0 TEXT``."""
+    subprocess.run(["cansend", "can0", text], check=True)
+
+
+def as_text(data: bytes, frame_id: int = REQUEST_ID) -> str:
+    return f"{frame_id:03X}#{data.hex().upper()}"
+
+
+def recording(path: Path, request: int, change: Callable[[bytes], bytes] = bytes, frozen: bool = False) -> Path:
+    """A log for canplayer: a full turn of the counter, so that it can be repeated for ever."""
+    frames = [change(frame(request, 0 if frozen else counter)) for counter in range(COUNTS)]
+    lines = [f"({k * PERIOD_S:.6f}) can0 {as_text(data)}" for k, data in enumerate(frames)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def playing(log: Path) -> list[str]:
+    """The command that repeats a log for ever; the last frame's own period lies between two rounds."""
+    return ["canplayer", "-I", str(log), "-l", "i", "-g", str(int(PERIOD_S * 1000))]
