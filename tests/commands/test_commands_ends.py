@@ -38,8 +38,8 @@ def test_an_interrupt_at_any_moment_leaves_no_traceback(after_s: float) -> None:
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=20.0)[1]
-    assert process.returncode in (0, 130, -signal.SIGINT), "done, interrupted, or before the interpreter was up"
-    assert told == b""
+    before_it_began = process.returncode in (1, -signal.SIGINT) and b"bms_daemon/" not in told
+    assert before_it_began or (process.returncode in (0, 130) and told == b""), told.decode()
 
 
 def test_only_the_chosen_command_is_imported() -> None:
