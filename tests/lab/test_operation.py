@@ -38,7 +38,7 @@ def test_candump_and_cantools_read_along(make_board: Callable[..., Board], case:
     board = make_board(edits=ON_VCAN)
     board.closed()
     time.sleep(1.0)
-    command = f"candump -n 12 vcan0 | {CANTOOLS} decode {DBC}"
+    command = f"candump -n 40 vcan0 | {CANTOOLS} decode {DBC}"
     shown = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
     (Path(os.environ["BMS_LAB"]) / "readme.txt").write_text(shown)
     case.saw("candump vcan0 | cantools decode dbc/bms.dbc", shown, 40)

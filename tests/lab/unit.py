@@ -128,6 +128,7 @@ class Unit:
             if now_s - self._fed_s > limit_s and not self.timed_out_s:
                 self.timed_out_s = now_s
                 os.kill(self.pid, signal.SIGABRT)
+                os.kill(self.pid, signal.SIGCONT)  # systemd wakes what was stopped, or the signal would wait
 
     def _end(self) -> None:
         self.exit_s = self.exit_s or time.monotonic()
