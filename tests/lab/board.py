@@ -262,3 +262,16 @@ def decoded(log: Path) -> Iterator[str]:
             stdin=file, capture_output=True, text=True, check=True,
         )  # fmt: skip
     yield from done.stdout.splitlines()
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def restore() -> None:
+    """The interface and the node, for the tests that follow."""
+    if subprocess.run(["ip", "link", "show", "can0"], capture_output=True, check=False).returncode:
+        ip("link", "add", "dev", "can0", "type", "vcan")
+        ip("link", "set", "can0", "up")
+    if (moved := Path("/dev/i2c-7")).exists():
+        moved.rename("/dev/i2c-1")

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 import pytest
-from board import CONFIG, Board, until
+from board import CONFIG, Board, ip, restore, until
 from conftest import Case
+from opening import MARGIN_S, Fault
 
 CRC = {"crc = false": "crc = true"}
-MARGIN_S = 0.3  # a kernel in a process on a busy machine: its timers are a few ms late, its processes now and then more
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault of the rig that opens the pack. ``bound_s`` as ``bms-daemon check --timing`` has it for this file."""
-
-    row: str
-    name: str
-    code: str
-    bound_s: float
-    args: dict[str, object] = field(default_factory=dict)
-    edits: dict[str, str] = field(default_factory=dict)
-
 
 OPENING = (
     Fault("B02", "i2c_nack", "afe_lost", 1.0),
@@ -108,18 +93,18 @@ def test_a_flood_on_the_serial_line_delays_no_tick(board: Board, case: Case) -> 
 
 
 @pytest.mark.parametrize(
-    ("row", "spoil", "says"),
+    ("spoil", "says"),
     [
-        ("B06", lambda board: board.rig.inject("i2c_owned", where=0x08), "a kernel driver owns this address"),
-        ("no bus", lambda board: Path("/dev/i2c-1").rename("/dev/i2c-7"), "dtparam=i2c_arm=on"),
-        ("no right", lambda board: Path("/dev/i2c-1").chmod(0o600), "group i2c"),
-        ("no serial", lambda board: board.rig.inject("serial_unplugged"), "/dev/serial/by-id/"),
-        ("no interface", lambda board: ip("link", "del", "can0"), "ip link"),
+        (lambda board: board.rig.inject("i2c_owned", where=0x08), "a kernel driver owns this address"),
+        (lambda board: Path("/dev/i2c-1").rename("/dev/i2c-7"), "dtparam=i2c_arm=on"),
+        (lambda board: Path("/dev/i2c-1").chmod(0o600), "group i2c"),
+        (lambda board: board.rig.inject("serial_unplugged"), "/dev/serial/by-id/"),
+        (lambda board: ip("link", "del", "can0"), "ip link"),
     ],
-    ids=lambda value: value if isinstance(value, str) and " " not in value[2:3] else "",
+    ids=["B06", "no bus", "no right", "no serial", "no interface"],
 )
 def test_what_is_missing_at_start_is_exit_69_with_what_to_do(
-    row: str, spoil: Callable[[Board], object], says: str, board: Board, case: Case
+    spoil: Callable[[Board], object], says: str, board: Board, case: Case
 ) -> None:
     board.commission()
     spoil(board)
@@ -133,16 +118,3 @@ def test_what_is_missing_at_start_is_exit_69_with_what_to_do(
     case.saw(f"bms-daemon run {CONFIG}", said)
     assert says in said
     assert not board.rig.energised_since(0.0)
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
-def restore() -> None:
-    """The interface and the node, for the tests that follow."""
-    if subprocess.run(["ip", "link", "show", "can0"], capture_output=True, check=False).returncode:
-        ip("link", "add", "dev", "can0", "type", "vcan")
-        ip("link", "set", "can0", "up")
-    if (moved := Path("/dev/i2c-7")).exists():
-        moved.rename("/dev/i2c-1")

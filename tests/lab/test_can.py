@@ -10,9 +10,9 @@ from math import inf
 
 import pytest
 import vcu
-from board import Board, Failed, until
+from board import Board, Failed, ip, restore, until
 from conftest import Case
-from test_buses import MARGIN_S, ip, restore
+from opening import MARGIN_S
 
 VEHICLE = {'vcu = "optional"': 'vcu = "required"', 'profile = "home"': 'profile = "vehicle"'}
 LIMITS, STATE = 0x101, 0x100
@@ -159,17 +159,17 @@ def unlimited_queue(board: Board) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "lose", "mend"),
+    ("lose", "mend"),
     [
-        ("C10", lambda board: vcu.send(f"20000040#{ZEROS}"), lambda board: vcu.send(f"20000100#{ZEROS}")),
-        ("C11 down", lambda board: ip("link", "set", "can0", "down"), lambda board: ip("link", "set", "can0", "up")),
-        ("C11 gone", lambda board: ip("link", "del", "can0"), lambda board: restore()),
-        ("C12", limited_queue, unlimited_queue),
+        (lambda board: vcu.send(f"20000040#{ZEROS}"), lambda board: vcu.send(f"20000100#{ZEROS}")),
+        (lambda board: ip("link", "set", "can0", "down"), lambda board: ip("link", "set", "can0", "up")),
+        (lambda board: ip("link", "del", "can0"), lambda board: restore()),
+        (limited_queue, unlimited_queue),
     ],
-    ids=["bus-off", "interface down", "interface gone", "no buffer space"],
+    ids=["C10 bus-off", "C11 interface down", "C11 interface gone", "C12 no buffer space"],
 )
 def test_a_bus_that_nobody_hears_stops_the_pack_and_comes_back(
-    row: str, lose: Callable[[Board], None], mend: Callable[[Board], None], board: Board, case: Case
+    lose: Callable[[Board], None], mend: Callable[[Board], None], board: Board, case: Case
 ) -> None:
     unit = board.closed()
     at_s = time.monotonic()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from board import JOURNAL, Board, call, until
 from conftest import NAMES, Case
-from test_buses import MARGIN_S
+from opening import MARGIN_S
 
 DEAD_MAN_S, TICK_S, GRACE_S = 0.2, 0.02, 8.0
 
