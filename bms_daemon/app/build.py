@@ -134,9 +134,9 @@ class _Wiring:
         return self.core is None or not (self.core.state.command.main or self.core.state.command.precharge)
 
     def ask(self, request: LinkRequest) -> str | None:
-        """A close that would not be followed is refused with the reason, so that nobody waits for it."""
+        """What would not be followed is refused with the reason, so that nobody waits for it."""
         assert self.core is not None
-        refusal = self.core.why_not_close() if request.action == "close" else ""
+        refusal = self.core.refusal(request.action, request.code)
         refusal = refusal or self.core.parts.orders.ask(request.action, request.code, request.deadline_s) or ""
         if not refusal:
             self.nudge()

@@ -24,6 +24,7 @@ from bms_daemon.runtime.plain import plain, plain_event
 from bms_daemon.runtime.ticker import Tick, Ticker
 from bms_daemon.runtime.watchdog import HardwareWatchdog
 from bms_daemon.stages.contactors import ENERGISED, why_not_close
+from bms_daemon.stages.protect import why_not_clear
 from bms_daemon.tick import Plan, State, tick
 
 log = structlog.get_logger()
@@ -100,12 +101,14 @@ class Core:
         if self._ticker is not None:
             self._ticker.nudge()
 
-    def why_not_close(self) -> str:
-        """What a request to close would wait for, as of the last tick."""
+    def refusal(self, action: str, code: str) -> str:
+        """Why a request would not be followed, as of the last tick; empty when it would, or when orders decide."""
         if self.last is None:
             return "no tick yet"
-        state, now_s = self.state.ctrl.contactors, self.last.now_s
-        return why_not_close(self.last.measured, self.last.faults, state, self.parts.settings, now_s)
+        if action == "close":
+            state, now_s = self.state.ctrl.contactors, self.last.now_s
+            return why_not_close(self.last.measured, self.last.faults, state, self.parts.settings, now_s)
+        return why_not_clear(code, self.state.prot) if action == "clear" else ""
 
     async def _guarded(self, part: Source) -> None:
         try:

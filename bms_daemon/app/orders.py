@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bms_daemon.model import Orders, Request, Sample, VcuRequest
-from bms_daemon.stages.rules import CODES
 
 NEVER_S = float("-inf")
 FOR_EVER_S = float("inf")
@@ -28,18 +27,12 @@ class OrderBook:
         if self.shutdown:
             return "the daemon is shutting down"
         if action == "clear":
-            return self._ask_to_clear(code, deadline_s)
+            self._clear[code] = max(self._clear.get(code, NEVER_S), deadline_s)
         self._open |= action == "open"
         if action == "close":
             self._close_until_s = max(self._close_until_s, deadline_s)
         if action == "recovery_charge":
             self._recovery_until_s = max(self._recovery_until_s, deadline_s)
-        return None
-
-    def _ask_to_clear(self, code: str, deadline_s: float) -> str | None:
-        if code != "all" and code not in CODES:
-            return f"there is no fault {code!r}; `bms-daemon status` names those that are latched"
-        self._clear[code] = max(self._clear.get(code, NEVER_S), deadline_s)
         return None
 
     def hear_vcu(self, sample: Sample[VcuRequest] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from bms_daemon.app.slot import Slot
@@ -10,6 +11,9 @@ from bms_daemon.model import BusFault, Pins, ShuntReading
 from bms_daemon.ports import CurrentSensor, Lines
 
 RETRY_S = 0.2
+BOUNCE_S = 0.005  # a contact that moves comes to rest within this time
+CHATTER_S = 1.0
+CONTACTS = ("main_aux", "precharge_aux")
 LOOPS = frozenset({"emergency_stop", "interlock"})
 INPUTS = ("emergency_stop", "interlock", "main_aux", "precharge_aux")
 
@@ -36,6 +40,22 @@ class ShuntSource:
                 self.slot.put(reading, self._loop.time())
 
 
+class Chatter:
+    """How often a contact has changed within the last second; what bounces counts once."""
+
+    def __init__(self) -> None:
+        self._at_s: deque[float] = deque(maxlen=100)
+
+    def add(self, now_s: float) -> None:
+        if not self._at_s or now_s - self._at_s[-1] >= BOUNCE_S:
+            self._at_s.append(now_s)
+
+    def count(self, now_s: float) -> int:
+        while self._at_s and now_s - self._at_s[0] > CHATTER_S:
+            self._at_s.popleft()
+        return len(self._at_s)
+
+
 class PinSource:
     """Digital inputs: read at their period and after every edge, together with the outputs' read-back."""
 
@@ -49,6 +69,7 @@ class PinSource:
         self._on_edge = on_edge
         self._dirty = True
         self._tripped: set[str] = set()  # loops that were open since the last reading, however briefly
+        self._chatter = {role: Chatter() for role in CONTACTS if role in fitted}
         self._read_s = float("-inf")
         lines.on_edge(self._edge)
 
@@ -73,10 +94,13 @@ class PinSource:
             main_aux_closed=seen.get("main_aux"),
             precharge_aux_closed=seen.get("precharge_aux"),
             readback_ok=all(levels.get(role, level) == level for role, level in self.written.items()),
+            aux_changes=max((each.count(self._read_s) for each in self._chatter.values()), default=0),
         )
 
     def _edge(self, role: str, level: bool) -> None:
         self._dirty = True
         if role in LOOPS and not level:
             self._tripped.add(role)
+        if role in self._chatter:
+            self._chatter[role].add(asyncio.get_running_loop().time())
         self._on_edge(role, level)

@@ -37,20 +37,23 @@ _KINDS = {
 _HELP = {
     "gone": "enable the bus (Raspberry Pi: dtparam=i2c_arm=on in config.txt; BeagleBone: its overlay) and reboot",
     "denied": "add the daemon's user to the group i2c, or allow the device in the unit (DeviceAllow)",
+    "busy": "a kernel driver owns this address: unload or unbind it",
 }
 _Job = tuple[Callable[[], bytes], "asyncio.Future[bytes]"]
 
 
 class I2cBus:
-    """A bus by its device node. Implements ``ports.ByteBus``; opening raises BusFault that says what to enable."""
+    """A bus by its device node, for one chip's ``address``. Implements ``ports.ByteBus``.
 
-    def __init__(self, path: str, timeout_s: float) -> None:
+    Opening raises BusFault that says what to enable, or which address a kernel driver owns.
+    """
+
+    def __init__(self, path: str, address: int, timeout_s: float) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._bus, self._fd = _open(path, timeout_s)
+        self._bus = _open(path, address, timeout_s)
         self._turn = asyncio.Lock()
         self._late = False
-        self._claimed: set[int] = set()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         Thread(target=_work, args=(self._jobs, self._bus.close), name=f"i2c {path}", daemon=True).start()
 
@@ -71,7 +74,8 @@ class I2cBus:
                 self._late = not job.done()
                 raise BusFault("timeout", f"{self._path}: address 0x{address:02X}, {self._timeout_s:g} s") from None
             except OSError as error:
-                raise _fault(error, f"{self._path}: address 0x{address:02X}: {error.strerror}") from error
+                kind = _KINDS.get(error.errno or 0, "framing")
+                raise BusFault(kind, f"{self._path}: address 0x{address:02X}: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the device once the worker is through with what it has been given."""
@@ -89,33 +93,33 @@ class I2cBus:
             job.exception()  # a caller that left does not ask for it
 
     def _transfer(self, address: int, write: bytes, read_len: int) -> bytes:
-        """In the worker: one combined message, after making sure that no kernel driver owns the address."""
-        if address not in self._claimed:
-            fcntl.ioctl(self._fd, _I2C_SLAVE, address)
-            self._claimed.add(address)
+        """In the worker: one combined message."""
         messages = [i2c_msg.write(address, write)] if write or not read_len else []
         answer = i2c_msg.read(address, read_len) if read_len else None
         self._bus.i2c_rdwr(*messages, *([answer] if answer else []))
         return bytes(answer) if answer else b""
 
 
-def _open(path: str, timeout_s: float) -> tuple[SMBus, int]:
+def _open(path: str, address: int, timeout_s: float) -> SMBus:
     try:
         bus = SMBus(path)
-        fd = cast(int, bus.fd)
+    except OSError as error:
+        raise _refusal(error, path) from error
+    fd = cast(int, bus.fd)
+    try:
         fcntl.ioctl(fd, _I2C_TIMEOUT, max(1, math.ceil(timeout_s / _TIMEOUT_UNIT_S)))
         fcntl.ioctl(fd, _I2C_RETRIES, 0)
+        fcntl.ioctl(fd, _I2C_SLAVE, address)
     except OSError as error:
-        kind = _KINDS.get(error.errno or 0, "gone")
-        hint = f"; {_HELP[kind]}" if kind in _HELP else ""
-        raise BusFault(kind, f"{path}: {error.strerror}{hint}") from error
-    return bus, fd
+        bus.close()
+        raise _refusal(error, f"{path}: address 0x{address:02X}") from error
+    return bus
 
 
-def _fault(error: OSError, detail: str) -> BusFault:
-    if error.errno == errno.EBUSY:
-        detail += " (a kernel driver owns this address: unload or unbind it)"
-    return BusFault(_KINDS.get(error.errno or 0, "framing"), detail)
+def _refusal(error: OSError, what: str) -> BusFault:
+    kind = _KINDS.get(error.errno or 0, "gone")
+    hint = f"; {_HELP[kind]}" if kind in _HELP else ""
+    return BusFault(kind, f"{what}: {error.strerror}{hint}")
 
 
 def _work(jobs: SimpleQueue[_Job | None], close: Callable[[], None]) -> None:

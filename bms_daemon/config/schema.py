@@ -82,7 +82,7 @@ class Contactor(Section):
     feedback_s: Seconds = Field(default=0.2, description="An auxiliary contact must follow its command within this time.")
     precharge_ratio: Annotated[float, Field(ge=0.8, le=1.0)] = 0.95
     precharge_s: Seconds = Field(default=2.0, description="Longest precharge.")
-    precharge_min_s: Seconds = Field(default=0.05, description="A link that is up sooner has no capacitor or a shorted resistor.")
+    precharge_min_s: Seconds = Field(default=0.2, description="A link that is up sooner has no capacitor or a shorted resistor; seen in scans.")
     precharge_tries: int = Field(ge=1, le=10, default=3)
     precharge_rest_s: Seconds = 10.0
     link_live_v: float = Field(gt=0.0, le=60.0, default=5.0, description="A link above this before precharge is live: never close.")

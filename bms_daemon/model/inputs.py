@@ -102,6 +102,7 @@ class Pins:
     main_aux_closed: bool | None = None
     precharge_aux_closed: bool | None = None
     readback_ok: bool = True  # every output line reads as it was written
+    aux_changes: int = 0  # of the auxiliary contact that changed most within the last second
 
 
 class Request(IntEnum):

@@ -28,7 +28,7 @@ from bms_daemon.sim.world import Assembly, assemble
 T = TypeVar("T")
 S = TypeVar("S", bound=Section)
 CURRENTS_A = (20.0, -30.0)  # what flows when the fault comes, by turns
-DRAIN_S = 2.7  # until the link of these settings is dead
+DRAIN_S = 3.7  # until the link of these settings is dead
 
 # A pack whose waiting times do not hide what the fault itself forbids: closings at once, a link that drains in seconds,
 # and no energy manager beside the campaign's own node.
@@ -37,8 +37,8 @@ QUICK: Mapping[str, object] = {
     "contactor.closes_per_hour": 60,
     "contactor.precharge_rest_s": 0.5,
     "sim.manager": False,
-    "sim.world.link.capacitance_f": 0.001,
-    "sim.world.link.precharge_ohm": 33.0,
+    "sim.world.link.capacitance_f": 0.0015,
+    "sim.world.link.precharge_ohm": 40.0,
     "sim.world.link.bleed_ohm": 1000.0,
 }
 

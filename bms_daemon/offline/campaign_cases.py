@@ -216,6 +216,7 @@ CASES: tuple[Case, ...] = (
     Case("B03", "B03", "afe_lost", R.STOP, _stuck(True), _stuck(False)),
     Case("A01", "A01", "main_welded", R.SECOND, _weld_and_open, values=SECOND_LINE, origin=Origin.RELEASE),
     Case("A02", "A02", "main_not_closing", R.OPEN, _do("coil_broken"), _undo("coil_broken"), Boot.REACTS),
+    Case("A03", "A03", "contact_chatter", R.OPEN, _do("aux_chatter"), _undo("aux_chatter")),
     Case("A11", "A11", "over_current_discharge", R.OPEN, _trip_beside_closes, boot=Boot.NEVER, asks=False,
          prepare=_closing_controller, speaks=True),
     Case("A12", "A12", "afe_settling", R.INHIBIT, _nack(math.inf), in_operation=False),

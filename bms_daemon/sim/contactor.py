@@ -9,7 +9,7 @@ from typing import Literal
 from bms_daemon.sim.settings import ContactorData
 
 AuxFault = Literal["stuck_open", "stuck_closed", "chatter"]
-CHATTER_S = 0.01
+CHATTER_S = 0.007  # no part of a usual tick: whoever only looks now and then sees it too
 BOUNCE_STEPS = (0.3, 0.55, 0.8, 1.0)  # shares of the bounce time at which the contact opens, closes, opens, closes
 
 

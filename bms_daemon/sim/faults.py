@@ -160,7 +160,7 @@ FAULTS: dict[str, Injection] = {
     "precharge_coil_broken": _attribute(_precharge, "coil_broken", True, False, "the precharge coil no longer pulls"),
     "aux_broken": _attribute(_main, "aux_fault", "stuck_open", None, "the main auxiliary contact never closes"),
     "aux_stuck": _attribute(_main, "aux_fault", "stuck_closed", None, "the main auxiliary contact never opens"),
-    "aux_chatter": _attribute(_main, "aux_fault", "chatter", None, "the main auxiliary contact chatters at 50 Hz"),
+    "aux_chatter": _attribute(_main, "aux_fault", "chatter", None, "the main auxiliary contact chatters at 70 Hz"),
     "precharge_load": _attribute(_link, "load_a", 1.0, 0.0, "a load on the link keeps precharge under 95 %"),
     "live_link": _attribute(_link, "live_v", 48.0, 0.0, "an outside source holds the link at value volts"),
     "no_capacitor": _link_value("capacitance_f", 1e-6, "nothing hangs on the link: precharge is too fast"),

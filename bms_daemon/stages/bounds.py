@@ -72,6 +72,7 @@ NUMBERS: tuple[Numbered, ...] = (
     ("B03", "afe_lost", R.STOP, 0.5),
     ("A01", "main_welded", R.SECOND, 0.3),
     ("A02", "main_not_closing", R.OPEN, 0.3),
+    ("A03", "contact_chatter", R.OPEN, 1.0),
     ("A14", "gpio_failed", R.SECOND, 0.0),
     ("A22", "emergency_stop", R.OPEN, 0.1),
     ("A22", "interlock_open", R.OPEN, 0.1),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bms_daemon.config.schema import Settings
-from bms_daemon.model import Command, Control, Faults, Measured, PackState, Quality
+from bms_daemon.model import Command, Control, Faults, Measured, PackState, Quality, Reaction
 from bms_daemon.stages.probes import clears_precharge
 
 S = PackState
@@ -20,6 +20,7 @@ LOW_CURRENT = 0.05  # of rated: an opening contactor may break this at any time
 UNKNOWN_GRACE_S = 0.5  # STOP's grace when the current is not known
 HOUR_S = 3600.0
 NEVER_S = float("inf")
+STANDING = {S.FAULT: "kept open", S.LATCHED: "latched"}  # for people; other states go by their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def why_not_close(
     """What a request to close would wait for now, in words for its sender; empty when it would be followed."""
     v = View(measured, faults, state, settings, now_s)
     for text, holds in (
-        (f"the pack is {v.control.state.name.lower()}", v.control.state is S.STANDBY),
+        (_standing(v), v.control.state is S.STANDBY),
         ("ask to open first", v.control.armed),
         ("a sample looks bad and has not been confirmed", not faults.suspect),
         ("cells, temperatures or inputs are not known", _known(v)),
@@ -180,6 +181,13 @@ def why_not_close(
         if not holds:
             return text
     return ""
+
+
+def _standing(v: View) -> str:
+    """The state, and by what: latched faults wait for an order to clear them, others for their cause to go."""
+    causes = v.faults.latched or tuple(fault.code for fault in v.faults.active if fault.reaction >= Reaction.INHIBIT)
+    because = f", because of {', '.join(causes)}" if causes and v.control.state in (S.FAULT, S.LATCHED) else ""
+    return f"the pack is {STANDING.get(v.control.state, v.control.state.name.lower())}{because}"
 
 
 def _link_dead(v: View) -> bool:

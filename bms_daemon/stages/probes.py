@@ -259,6 +259,11 @@ def precharge_welded(scene: Scene) -> float:
     return _input(scene, "precharge_aux_closed", True, not scene.command.precharge)
 
 
+def aux_changes(scene: Scene) -> float:
+    """Changes of an auxiliary contact within a second: two belong to a closing, many to a loose wire or a weak coil."""
+    return NAN if scene.pins is None else float(scene.pins.aux_changes)
+
+
 def precharge_tries(scene: Scene) -> float:
     """Failed precharges in a row; an order to clear them starts the count anew."""
     return 0.0 if clears_precharge(scene.measured.orders.clear) else float(scene.control.precharge_tries)

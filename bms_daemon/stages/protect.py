@@ -181,12 +181,22 @@ def _cleared(
     return {code: fault for code, fault in latched.items() if code in kept}
 
 
+def why_not_clear(code: str, state: ProtectState) -> str:
+    """Why an order to clear would change nothing, in words for its sender; empty when it would."""
+    named = set(state.latched) if code == "all" else {code} & set(state.latched)
+    if not named:
+        return "nothing is latched" if code == "all" else f"{code!r} is not latched; `bms-daemon status` names what is"
+    standing = named & {key[0] for key in state.standings} - FORGIVEN_CODES
+    return f"its cause is still there: {', '.join(sorted(standing))}" if standing == named else ""
+
+
 def _unseen(rule: Rule, scene: Scene) -> bool:
     value = rule.probe(scene)
     return value != value
 
 
 LOW_CODES = frozenset(rule.code for rule in RULES if rule.low)
+FORGIVEN_CODES = frozenset(rule.code for rule in RULES if rule.forgiven)
 AT_ONCE_CODES = frozenset(rule.code for rule in RULES if rule.at_once)
 
 

@@ -57,6 +57,7 @@ class Rule:
     ladder: tuple[Rung, ...]
     where: Callable[[Scene], int] = probes.nowhere
     at_once: bool = False  # its OPEN does not wait for the fuse
+    forgiven: bool = False  # its cause is a count, which the order to clear it starts anew
     low: bool = False  # what recovery charging is there to cure, or needs
     sign: float = 1.0  # of the probe, for showing
 
@@ -132,7 +133,7 @@ RULES: tuple[Rule, ...] = (
     Rule("main_not_closing", 30, "A02", D.CONTACTOR, G.TICK, probes.main_not_closing,
          (Rung(R.OPEN, hold_s=_feedback_s, latch=True), Rung(R.OPEN, lambda _: 1.5, hold_s=0.02, latch=True))),
     Rule("precharge_failed", 31, "A05", D.CONTACTOR, G.TICK, probes.precharge_tries,
-         (Rung(R.OPEN, lambda s: s.contactor.precharge_tries - 0.5, latch=True),)),
+         (Rung(R.OPEN, lambda s: s.contactor.precharge_tries - 0.5, latch=True),), forgiven=True),
     Rule("precharge_too_fast", 32, "A06", D.CONTACTOR, G.TICK, probes.precharge_fast, (Rung(R.WARN),)),
     Rule("precharge_welded", 33, "A08", D.CONTACTOR, G.TICK, probes.precharge_welded, (Rung(R.INHIBIT, hold_s=_feedback_s, latch=True),)),
     Rule("link_live", 34, "A04 A08", D.CONTACTOR, G.CELLS, probes.link_ratio, (Rung(R.INHIBIT),), low=True),
@@ -158,6 +159,8 @@ RULES: tuple[Rule, ...] = (
     Rule("stalled", 48, "P03 P08 K03", D.COMPUTE, G.TICK, probes.stalled_s, (Rung(R.OPEN, _nearly_dead_s),), at_once=True),
     Rule("afe_outputs_off", 49, "S20", D.ELECTRICAL, G.CELLS, probes.outputs_off, (Rung(R.OPEN, samples=2, latch=True),)),
     Rule("fan_failed", 50, "A20", D.THERMAL, G.TICK, probes.fan_failed, (Rung(R.DERATE, derate=0.5),)),
+    Rule("contact_chatter", 51, "A03", D.CONTACTOR, G.TICK, probes.aux_changes,
+         (Rung(R.WARN, lambda _: 5.5), Rung(R.OPEN, lambda _: 10.5, latch=True))),
 )  # fmt: skip
 
 CODES: dict[str, int] = {rule.code: rule.number for rule in RULES}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import can
+from helpers.j1850 import j1850
 
 from bms_daemon.app import load_settings
 from bms_daemon.app.build import Installation, build
@@ -120,15 +121,6 @@ async def daemon(settings: Settings, linked: bool = False, fresh: bool = True) -
 
 def manual(scene: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return run_manual(scene())
-
-
-def j1850(data: bytes) -> int:
-    """CRC-8 SAE J1850 by long division of bits; check value of "123456789" is 0x4B."""
-    register = int.from_bytes(bytes([data[0] ^ 0xFF, *data[1:]]), "big") << 8
-    for bit in range(8 * len(data) + 7, 7, -1):
-        if register >> bit & 1:
-            register ^= 0x11D << (bit - 8)
-    return register ^ 0xFF
 
 
 class Vcu:

@@ -12,7 +12,8 @@ import can
 import cantools
 import numpy as np
 import pytest
-from daemon_bench import Daemon, daemon, j1850, manual, settings_in
+from daemon_bench import Daemon, daemon, manual, settings_in
+from helpers.j1850 import j1850
 
 from bms_daemon.config.schema import UserDbc, UserMessage
 from bms_daemon.model import Channel, Quality, Snapshot

@@ -97,10 +97,6 @@ def test_of_two_equal_requests_the_later_deadline_counts(deadlines: tuple[float,
     assert book.take(5.0).close
 
 
-def test_a_clear_of_an_unknown_code_is_refused_by_name() -> None:
-    assert "no_such_code" in (OrderBook().ask("clear", "no_such_code") or "")
-
-
 @pytest.mark.parametrize("action", ["open", "close", "clear", "recovery_charge"])
 def test_a_shutdown_refuses_everything_that_comes_after_it(action: str) -> None:
     book = OrderBook()

@@ -52,6 +52,46 @@ def test_a_reading_is_kept_and_silence_of_three_periods_is_a_failed_sample() -> 
     manual(scene)
 
 
+class Contacts:
+    """Lines of two auxiliary contacts that are read as open and move as the test says."""
+
+    def __init__(self) -> None:
+        self.edge: Callable[[str, bool], None] = lambda role, level: None
+
+    def write(self, values: Mapping[str, bool]) -> None: ...
+
+    def read(self) -> dict[str, bool]:
+        return {"main_aux": False, "precharge_aux": False}
+
+    def on_edge(self, callback: Callable[[str, bool], None]) -> None:
+        self.edge = callback
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "edges", "counted"), [(0.1, 8, 8), (0.001, 50, 10), (0.3, 8, 4)], ids=["chatter", "bounces", "slow"]
+)
+def test_changes_of_a_contact_are_counted_over_a_second_and_bounces_once(
+    apart_s: float, edges: int, counted: int
+) -> None:
+    async def scene() -> None:
+        loop, lines = asyncio.get_running_loop(), Contacts()
+        source = PinSource(lines, frozenset({"main_aux", "precharge_aux"}), 0.05, lambda role, level: None)
+        for edge in range(edges):
+            await asyncio.sleep(apart_s)
+            lines.edge("main_aux", bool(edge % 2))
+        lines.edge("precharge_aux", True)
+        source.refresh(loop.time())
+        assert source.slot.newest is not None and source.slot.newest.value is not None
+        assert source.slot.newest.value.aux_changes == counted
+        await asyncio.sleep(1.1)
+        source.refresh(loop.time())
+        assert source.slot.newest.value.aux_changes == 0
+
+    manual(scene)
+
+
 @pytest.mark.parametrize("fault", ["serial_silent", "shunt_silent", "serial_unplugged"])
 def test_a_lost_shunt_stops_the_pack_within_three_periods(fault: str, tmp_path: Path) -> None:
     async def scene() -> None:

@@ -48,7 +48,7 @@ def test_a_running_core_answers_opens_on_request_and_refuses_what_it_does_not_kn
     follower = start("events", config, "--follow", "--last", "0")
     refused = call("request", "clear", "no_such_fault", config)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("refused: there is no fault 'no_such_fault'")
+    assert refused.stderr.startswith("refused: 'no_such_fault' is not latched")
     asked = call("request", "open", config)
     assert (asked.returncode, asked.stdout) == (0, "accepted\n")
     wait_for_state(config, "standby", timeout_s=8.0)

@@ -17,7 +17,7 @@ from board import JOURNAL, Board, call, until
 from conftest import NAMES, Case
 from opening import MARGIN_S
 
-DEAD_MAN_S, TICK_S, GRACE_S = 0.2, 0.02, 8.0
+DEAD_MAN_S, TICK_S, GRACE_S, STATE_PERIOD_S = 0.2, 0.02, 8.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ def test_the_coil_is_released_and_a_restart_stays_open(
     case.facts = {"coil released after, s": round(open_s, 3), "bound, s": bound_s, "exit": status}
     if ending.status is None:
         watchdog_s = unit.timed_out_s - at_s
+        last_s = last_frame_s(board) - at_s
+        case.facts["last frame after, s"] = round(last_s, 2)
+        assert last_s <= 3 * STATE_PERIOD_S + MARGIN_S, "C20: a loop that hangs says nothing"
         case.facts["the unit's watchdog after, s"] = round(watchdog_s, 2)
         assert status == -signal.SIGABRT and watchdog_s <= 3.0 + 1.0 + MARGIN_S
     else:
@@ -62,6 +65,11 @@ def test_the_coil_is_released_and_a_restart_stays_open(
     assert open_s <= bound_s + MARGIN_S
     assert unit.after().returncode == 0
     restarted_open(board, case)
+
+
+def last_frame_s(board: Board) -> float:
+    """When candump saw the last state, on the monotonic clock."""
+    return board.times_of(0x100, since_s=60.0)[-1] - time.time() + time.monotonic()
 
 
 def restarted_open(board: Board, case: Case) -> None:

@@ -19,12 +19,15 @@ from board import Board, until
 from conftest import Case
 
 INJECTIONS = 200
+CODE = "cell_over_voltage_critical"
+DRAIN_A = 5.0  # empties the link in a moment
 A_LIFE = 50  # closings before the budget of an hour is used up: then the daemon starts anew
 QUICK = {
     "aux_feedback = true": "aux_feedback = true\nclose_interval_s = 0.1\ncloses_per_hour = 60\nprecharge_rest_s = 0.1"
 }
 TRACING = Path("/sys/kernel/tracing")
 BOUND_S = 0.309 + 0.04  # S03 of bms-daemon check --timing, and its two ticks once more for a process of a process
+REASON = re.compile(r"closed to \w+: (\w+)")
 EVENT = re.compile(r" (\d+\.\d+): gpio_value: (\d+) set (\d)")
 
 
@@ -64,31 +67,54 @@ def trace() -> Iterator[LineTrace]:
 
 def test_from_the_chip_to_the_line(make_board: Callable[..., Board], trace: LineTrace, case: Case) -> None:
     board = make_board(edits=QUICK)
-    dice, found = random.Random(3), []
+    dice, found, disturbed = random.Random(3), [], 0
     while len(found) < INJECTIONS:
-        board.closed()
-        found += [one(board, trace, dice) for _ in range(min(A_LIFE, INJECTIONS - len(found)))]
-        assert board.unit is not None
-        board.unit.stop()
+        unit = board.closed()
+        for _ in range(min(A_LIFE, INJECTIONS - len(found))):
+            at_s, fell_s, code = one(board, trace, dice)
+            disturbed += code != CODE
+            found += [fell_s - at_s] if code == CODE else []
+        unit.stop()
     times_ms = np.array(found) * 1e3
     p50, p99 = np.percentile(times_ms, [50, 99])
     case.facts = {"injections": len(found), "measured by": "tracepoint gpio_value, trace clock mono"}
     case.facts |= {"p50, ms": round(p50, 1), "p99, ms": round(p99, 1), "largest, ms": round(times_ms.max(), 1)}
-    case.facts["bound, ms"] = 309
+    case.facts |= {"bound, ms": 309, "opened by another fault before": disturbed}
     assert p99 <= BOUND_S * 1e3
+    assert disturbed <= 0.05 * INJECTIONS, "the machine is too busy for this"
 
 
-def one(board: Board, trace: LineTrace, dice: random.Random) -> float:
-    """A cell goes far over its maximum at a random phase; then everything is made good and the pack closed again."""
+def one(board: Board, trace: LineTrace, dice: random.Random) -> tuple[float, float, str]:
+    """A cell goes far over its maximum at a random phase; then everything is made good and the pack closed again.
+
+    Returns when the fault became true, when the line fell, and why the pack opened.
+    """
     time.sleep(0.3 + dice.uniform(0.0, 0.2))
     trace.clear()
     at_s = board.rig.inject("cell_offset", where=dice.randrange(16), value=0.5)
     until(lambda: board.rig.released_s(at_s) < float("inf"), "open", 5.0)
     falls = until(lambda: trace.falls(at_s), "the line's change", 2.0)
+    until(lambda: board.state == "latched", CODE, 5.0)
+    assert board.unit is not None
+    reason = REASON.findall(board.unit.log)[-1]
+    made_good(board)
+    return at_s, falls[0], reason
+
+
+def made_good(board: Board) -> None:
+    """The cell is well again; clear, open and close until the pack is closed, whatever comes in between."""
     board.rig.clear("cell_offset")
-    until(lambda: board.ask("clear", "cell_over_voltage_critical"), "cleared", 10.0, 0.1)
-    until(lambda: board.state == "standby", "standby", 10.0)
-    assert board.ask("open")
-    until(lambda: board.ask("close"), "a close that is accepted", 10.0, 0.1)
-    until(lambda: board.state == "closed", "closed", 10.0)
-    return float(falls[0]) - at_s
+    until(lambda: nudged(board) == "closed", "closed", 30.0)
+
+
+def nudged(board: Board) -> str:
+    """The pack's state, and what an operator does about it."""
+    if board.state == "latched":
+        board.ask("clear", CODE)
+    elif board.state == "standby":
+        board.rig.inject("precharge_load", value=DRAIN_A)
+        until(lambda: abs(board.rig.ask("state")["link_v"]) < 1.0, "a dead link", 10.0)
+        board.rig.clear("precharge_load")
+        if board.ask("open") and board.ask("close"):
+            until(lambda: board.state != "standby", "precharge", 5.0)
+    return board.state

@@ -6,26 +6,18 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from helpers.j1850 import j1850
+
 REQUEST_ID, DATA_ID = 0x102, 0xB102  # dbc/bms.dbc: VCU_Request and its E2EDataId
 NONE, OPEN, CLOSE, RECOVERY_CHARGE = 0, 1, 2, 3
 COUNTS = 15
 PERIOD_S = 0.1
 
 
-def crc8(data: bytes) -> int:
-    """CRC-8 SAE J1850, bit by bit; check value of "123456789" is 0x4B."""
-    crc = 0xFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x11D if crc & 0x80 else crc << 1) & 0xFF
-    return crc ^ 0xFF
-
-
 def frame(request: int, counter: int, moving: int = 0, data_id: int = DATA_ID) -> bytes:
     """One VCU_Request."""
     body = bytes([request << 4 | counter, moving, 0, 0, 0, 0, 0])
-    return bytes([crc8(data_id.to_bytes(2, "little") + body)]) + body
+    return bytes([j1850(data_id.to_bytes(2, "little") + body)]) + body
 
 
 def spoilt(data: bytes) -> bytes:

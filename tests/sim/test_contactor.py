@@ -98,11 +98,11 @@ def test_a_stuck_auxiliary_contact_ignores_the_armature(fault: str, aux: bool, c
     assert contactor.aux is aux
 
 
-def test_a_chattering_auxiliary_contact_changes_a_hundred_times_a_second() -> None:
+def test_a_chattering_auxiliary_contact_changes_every_seven_milliseconds() -> None:
     contactor = Contactor(STIFF)
     contactor.aux_fault = "chatter"
     levels = []
-    for k in range(1001):
+    for k in range(701):
         contactor.advance(k / 1000.0 + 0.0005)
         levels.append(contactor.aux)
     assert sum(a != b for a, b in pairwise(levels)) == 100

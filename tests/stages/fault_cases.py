@@ -169,4 +169,6 @@ CASES = (
     Case("afe_outputs_off", 0, R.OPEN, outputs(charge_on=True), outputs(charge_on=True, discharge_on=True), 2,
          latch=True, unknown=outputs() | NO_CELLS),
     Case("fan_failed", 0, R.DERATE, {"actuated": m.Actuated(fan_ok=False)}, FINE),
+    Case("contact_chatter", 0, R.WARN, pins(aux_changes=6), pins(aux_changes=5), unknown=NO_PINS),
+    Case("contact_chatter", 1, R.OPEN, pins(aux_changes=11), pins(aux_changes=10), latch=True, unknown=NO_PINS),
 )  # fmt: skip

@@ -196,10 +196,16 @@ def test_what_one_sample_showed_and_none_has_confirmed_forbids_closing() -> None
     assert machine.step(orders=CLOSE).state is S.PRECHARGE
 
 
+LIGHT = m.Fault("fan_failed", 50, m.Domain.THERMAL, m.Reaction.DERATE, False, 0.0)
+HEAVY = m.Fault("afe_lost", 11, m.Domain.COMMUNICATION, m.Reaction.STOP, False, 0.0)
+
+
 @pytest.mark.parametrize(
     ("machine", "faults", "parts", "told"),
     [
-        (Machine(S.FAULT), m.Faults(), {}, "the pack is fault"),
+        (Machine(S.PRECHARGE), m.Faults(), {}, "the pack is precharge"),
+        (Machine(S.FAULT), m.Faults((LIGHT, HEAVY)), {}, "the pack is kept open, because of afe_lost"),
+        (Machine(S.LATCHED), m.Faults((HEAVY,), ("sum",)), {}, "the pack is latched, because of sum"),
         (Machine(), m.Faults(), {}, "ask to open first"),
         (Machine(armed=True), m.Faults(suspect=True), {}, "a sample looks bad and has not been confirmed"),
         (Machine(armed=True), m.Faults(), LOST, "cells, temperatures or inputs are not known"),

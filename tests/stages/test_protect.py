@@ -14,7 +14,7 @@ from stages.fault_cases import CASES, NO_CELLS, Case, cell, doubt, flow, of, pin
 from stages.stage_builders import CLOSED_PINS, SETTINGS, channel, measured, scan, scene, settings, temps
 
 from bms_daemon import model as m
-from bms_daemon.stages.protect import ProtectState, arm, due_groups, protect, restore
+from bms_daemon.stages.protect import ProtectState, arm, due_groups, protect, restore, why_not_clear
 from bms_daemon.stages.rules import CODES, RULES, Group
 
 R, D, S = m.Reaction, m.Doubt, m.PackState
@@ -225,6 +225,22 @@ def test_an_order_clears_no_latch_whose_cause_stands(case: Case) -> None:
     cleared = bench.step(**case.bad, orders=m.Orders(clear=("all",)))
     forgiven = case.code == "precharge_failed"  # its cause is the count of tries, which the same order resets
     assert (case.code in cleared.latched) is not forgiven
+
+
+@pytest.mark.parametrize("named", ["all", "the code"])
+@pytest.mark.parametrize("case", LATCHING, ids=str)
+def test_an_order_that_would_change_nothing_is_told_why(case: Case, named: str) -> None:
+    code, bench = case.code if named == "the code" else "all", acted(case)
+    told = why_not_clear(code, bench.state)
+    kept = case.code in bench.step(**case.bad, orders=m.Orders(clear=(code,))).latched
+    assert (case.code in told) is bool(told) is kept
+    bench.step(20)
+    assert not kept or why_not_clear(code, bench.state) == ""
+
+
+def test_what_is_not_latched_is_not_cleared() -> None:
+    assert why_not_clear("emergency_stop", Bench().state).startswith("'emergency_stop' is not latched")
+    assert why_not_clear("all", Bench().state) == "nothing is latched"
 
 
 @pytest.mark.parametrize("case", [case for case in LATCHING if case.unknown], ids=str)

@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     tell.add_argument("do", metavar="VERB")
     tell.add_argument("fault", nargs="?", help="name of a fault, or kind of a board")
     tell.add_argument("args", nargs="*", metavar="NAME=VALUE", help="arguments of the fault")
+    tell.add_argument("--for", dest="for_s", type=float, metavar="S", help="clear the fault again after S seconds")
     for each in (serve, tell):
         each.add_argument("--socket", type=Path, default=SOCKET, help="the rig's back door")
     return parser
@@ -50,7 +51,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _tell(args: argparse.Namespace) -> int:
-    request = {"do": args.do, "fault": args.fault, "kind": args.fault}
+    request = {"do": args.do, "fault": args.fault, "kind": args.fault, "for_s": args.for_s}
     request["args"] = {name: json.loads(value) for name, _, value in (arg.partition("=") for arg in args.args)}
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(args.socket))

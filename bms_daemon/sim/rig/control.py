@@ -1,7 +1,8 @@
 """The rig's back door: one JSON object a line on a Unix socket, one answer a line.
 
-``{"do": "inject", "fault": "chip_mute", "args": {}}``, ``clear`` likewise, ``faults``, ``state``, ``trace``,
-``{"do": "board", "kind": "pi"}``. An answer holds ``at_s`` on the kernel's monotonic clock, or ``error``.
+``{"do": "inject", "fault": "chip_mute", "args": {}}``, with ``"for_s": 0.01`` if it is to pass by itself; ``clear``
+likewise, ``faults``, ``state``, ``trace``, ``{"do": "board", "kind": "pi"}``. An answer holds ``at_s`` on the kernel's
+monotonic clock, or ``error``.
 """
 
 from __future__ import annotations
@@ -58,10 +59,14 @@ class Control:
             return {"error": f"{type(error).__name__}: {error}; verbs are {', '.join(self._verbs)}"}
 
     def _inject(self, request: Request) -> Request:
+        """For good, or for ``for_s`` seconds: a flicker is shorter than a client's way there and back."""
         faults.inject(self._assembly, request["fault"], **request.get("args", {}))
+        if (for_s := request.get("for_s")) is not None:
+            asyncio.get_running_loop().call_later(float(for_s), self._clear, request)
         return {"at_s": self._assembly.world.now_s}
 
     def _clear(self, request: Request) -> Request:
+        self._assembly.world.sync_now()
         faults.clear(self._assembly, request["fault"])
         return {}
 
