@@ -35,6 +35,15 @@ def bash(text: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 # ------------------------------------------------------------------ documents
+def test_the_frames_that_the_readme_shows_decode_to_what_it_shows() -> None:
+    (shown,) = re.findall(r"^```\n(  vcan0 .*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    frames = [line for line in shown.splitlines() if line.endswith(" ::")]
+    dumped = "".join(line.removesuffix(" ::") + "\n" for line in frames)
+    command = [Path(sys.executable).parent / "cantools", "decode", "dbc/bms.dbc"]
+    decoded = subprocess.run(command, cwd=ROOT, input=dumped, capture_output=True, text=True, check=True).stdout
+    assert len(frames) >= 2 and decoded == shown
+
+
 def test_the_committed_fault_table_is_the_generated_one() -> None:
     assert (ROOT / "docs/faults.md").read_text() == faultdoc.document()
 

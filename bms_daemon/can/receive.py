@@ -18,7 +18,7 @@ REASONS = {
     Status.ERROR: "crc",
 }
 NOT_A_REFUSAL = ("initial",)
-CONFIRMED_BY = 2  # frames in a row that must ask for a closing, none refused between: a replayed one closes nothing
+CONFIRM_CYCLES = 2.5  # how long a closing must be asked for, with nothing else and nothing refused in between
 CLOSING = (Request.CLOSE, Request.RECOVERY_CHARGE)
 
 
@@ -33,6 +33,7 @@ class Receiver:
         self.counters: Counter[str] = Counter()
         self._listens = settings.vcu != "none"
         self._request = database.messages["VCU_Request"]
+        self._confirm_s = CONFIRM_CYCLES * (self._request.cycle_time or 0) / 1000.0
         self._request_id = database.frame_id("VCU_Request")
         self._secure_id = database.frame_id("VCU_SecureCommand")
         self._own = frozenset(database.frame_id(message.name) for message in database.sent())
@@ -43,7 +44,7 @@ class Receiver:
         self._newest: Sample[VcuRequest] | None = None
         self._seq = 0
         self._asked: Request | None = None
-        self._asked_times = 0
+        self._asked_s = 0.0  # since when
         self._standing: Request | None = None
 
     @property
@@ -96,10 +97,14 @@ class Receiver:
         self._newest = Sample(None, now_s, self._seq, "the counter stands still")
 
     def _keep(self, asked: VcuRequest, now_s: float) -> None:
-        """Until a closing is confirmed the request before it stands, so that a disturbed frame makes no new edge."""
-        self._asked_times = self._asked_times + 1 if asked.request is self._asked else 1
-        self._asked = asked.request
-        if asked.request not in CLOSING or self._asked_times >= CONFIRMED_BY:
+        """Until a closing is confirmed the request before it stands, so that a disturbed frame makes no new edge.
+
+        It takes longer than the controller is silent between two frames: recorded ones that are played in between meet
+        one of its own, which asks for something else or is refused with its counter.
+        """
+        if asked.request is not self._asked:
+            self._asked, self._asked_s = asked.request, now_s
+        if asked.request not in CLOSING or now_s - self._asked_s >= self._confirm_s - 1e-9:
             self._standing = asked.request
         if self._standing is None:
             return

@@ -59,28 +59,29 @@ def test_an_open_request_is_taken_from_the_second_frame(moving, charger):
 
 
 @pytest.mark.parametrize(("request_code", "request_"), [(CLOSE, m.Request.CLOSE), (3, m.Request.RECOVERY_CHARGE)])
-def test_a_closing_counts_only_when_two_frames_in_a_row_ask_for_it(request_code, request_):
+def test_a_closing_counts_only_when_it_is_asked_for_during_two_and_a_half_cycles(request_code, request_):
     target, vcu = receiver(), Vcu()
     feed(target, vcu.frame(OPEN), vcu.frame(OPEN))
-    assert heard(feed(target, vcu.frame(request_code))) is m.Request.OPEN
-    assert heard(feed(target, vcu.frame(request_code))) is request_
+    assert heard(feed(target, *(vcu.frame(request_code) for _ in range(3)), from_s=2.0)) is m.Request.OPEN
+    assert heard(feed(target, vcu.frame(request_code), from_s=2.249)) is m.Request.OPEN
+    assert heard(feed(target, vcu.frame(request_code), from_s=2.25)) is request_
 
 
 def test_an_open_between_two_closes_starts_the_confirmation_again():
     target, vcu = receiver(), Vcu()
-    feed(target, *(vcu.frame(code) for code in (OPEN, OPEN, CLOSE, OPEN, CLOSE)))
+    feed(target, *(vcu.frame(code) for code in (OPEN, OPEN, CLOSE, CLOSE, OPEN, CLOSE, CLOSE, CLOSE)))
     assert heard(target.newest(2.0)) is m.Request.OPEN
 
 
 def test_a_controller_that_starts_with_close_is_heard_only_when_it_is_confirmed():
     target, vcu = receiver(), Vcu()
-    assert feed(target, vcu.frame(CLOSE), vcu.frame(CLOSE)) is None
-    assert heard(feed(target, vcu.frame(CLOSE))) is m.Request.CLOSE
+    assert feed(target, *(vcu.frame(CLOSE) for _ in range(4))) is None
+    assert heard(feed(target, vcu.frame(CLOSE), from_s=1.4)) is m.Request.CLOSE
 
 
 def test_a_disturbed_frame_does_not_turn_a_standing_close_into_a_new_one():
     target, vcu = receiver(), Vcu()
-    feed(target, *(vcu.frame(CLOSE) for _ in range(3)))
+    feed(target, *(vcu.frame(CLOSE) for _ in range(5)))
     target.accept(REQUEST, bytes(8), 2.0)
     assert heard(feed(target, vcu.frame(CLOSE), from_s=2.1)) is m.Request.CLOSE
 
@@ -108,6 +109,19 @@ def test_one_replayed_close_never_closes_wherever_the_counter_stands(counter):
     for index, frame in enumerate(stream):
         feed(target, frame, *([captured] * 3), from_s=1.0 + index)
         assert heard(target.newest(2.0)) is not m.Request.CLOSE
+
+
+@pytest.mark.parametrize("every_s", [0.005, 0.02, 0.07, 0.1, 0.15])
+def test_a_recording_of_a_close_played_beside_a_living_controller_never_closes(every_s):
+    """C16: yesterday's frames in their own order, at any rate and phase, between those of a controller that is heard."""
+    recording = [frame for vcu in [Vcu()] for frame in (vcu.frame(CLOSE) for _ in range(15))]
+    for phase in range(20):
+        vcu, target = Vcu(), receiver()
+        own = [(0.1 * k, vcu.frame(OPEN)) for k in range(50)]
+        played = [(0.005 * phase + every_s * k, recording[k % 15]) for k in range(int(4.8 / every_s))]
+        for at_s, frame in sorted(own + played):
+            target.accept(REQUEST, frame, 1.0 + at_s)
+            assert heard(target.newest(1.0 + at_s)) is not m.Request.CLOSE
 
 
 def test_five_repetitions_are_a_failed_sample():
