@@ -103,12 +103,14 @@ class Core:
 
     def refusal(self, action: str, code: str) -> str:
         """Why a request would not be followed, as of the last tick; empty when it would, or when orders decide."""
+        if action not in ("close", "clear"):
+            return ""
         if self.last is None:
             return "no tick yet"
         if action == "close":
             state, now_s = self.state.ctrl.contactors, self.last.now_s
             return why_not_close(self.last.measured, self.last.faults, state, self.parts.settings, now_s)
-        return why_not_clear(code, self.state.prot) if action == "clear" else ""
+        return why_not_clear(code, self.state.prot)
 
     async def _guarded(self, part: Source) -> None:
         try:

@@ -46,7 +46,7 @@ def open_hardware(settings: Settings) -> Hardware:
     """Open every device. Raises BusFault that names the device and what to enable."""
     if settings.sim is not None:
         return _simulated(settings)
-    i2c = I2cBus(settings.afe.bus, getattr(settings.afe.settings, "address", 0), settings.afe.transfer_timeout_s)
+    i2c = I2cBus(settings.afe.bus, getattr(settings.afe.settings, "addresses", ()), settings.afe.transfer_timeout_s)
     serial = (
         None
         if settings.shunt is None

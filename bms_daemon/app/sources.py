@@ -11,7 +11,7 @@ from bms_daemon.model import BusFault, Pins, ShuntReading
 from bms_daemon.ports import CurrentSensor, Lines
 
 RETRY_S = 0.2
-BOUNCE_S = 0.005  # a contact that moves comes to rest within this time
+BOUNCE_S = 0.01  # a sound contact that moves comes to rest within this time
 CHATTER_S = 1.0
 CONTACTS = ("main_aux", "precharge_aux")
 LOOPS = frozenset({"emergency_stop", "interlock"})
@@ -41,7 +41,7 @@ class ShuntSource:
 
 
 class Chatter:
-    """How often a contact has changed within the last second; what bounces counts once."""
+    """How often a contact has changed within the last second, once in the time of a bounce at most."""
 
     def __init__(self) -> None:
         self._at_s: deque[float] = deque(maxlen=100)

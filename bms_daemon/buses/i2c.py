@@ -7,7 +7,7 @@ import contextlib
 import errno
 import fcntl
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from threading import Thread
 from typing import cast
@@ -43,15 +43,15 @@ _Job = tuple[Callable[[], bytes], "asyncio.Future[bytes]"]
 
 
 class I2cBus:
-    """A bus by its device node, for one chip's ``address``. Implements ``ports.ByteBus``.
+    """A bus by its device node, for chips at these addresses. Implements ``ports.ByteBus``.
 
     Opening raises BusFault that says what to enable, or which address a kernel driver owns.
     """
 
-    def __init__(self, path: str, address: int, timeout_s: float) -> None:
+    def __init__(self, path: str, addresses: Iterable[int], timeout_s: float) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._bus = _open(path, address, timeout_s)
+        self._bus = _open(path, addresses, timeout_s)
         self._turn = asyncio.Lock()
         self._late = False
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -100,20 +100,22 @@ class I2cBus:
         return bytes(answer) if answer else b""
 
 
-def _open(path: str, address: int, timeout_s: float) -> SMBus:
-    try:
-        bus = SMBus(path)
-    except OSError as error:
-        raise _refusal(error, path) from error
-    fd = cast(int, bus.fd)
-    try:
-        fcntl.ioctl(fd, _I2C_TIMEOUT, max(1, math.ceil(timeout_s / _TIMEOUT_UNIT_S)))
-        fcntl.ioctl(fd, _I2C_RETRIES, 0)
-        fcntl.ioctl(fd, _I2C_SLAVE, address)
-    except OSError as error:
-        bus.close()
-        raise _refusal(error, f"{path}: address 0x{address:02X}") from error
-    return bus
+def _open(path: str, addresses: Iterable[int], timeout_s: float) -> SMBus:
+    """The device with its time-out set and every address claimed, or nothing left open."""
+    what = path
+    with contextlib.ExitStack() as stack:
+        try:
+            bus = stack.enter_context(contextlib.closing(SMBus(path)))
+            fd = cast(int, bus.fd)
+            fcntl.ioctl(fd, _I2C_TIMEOUT, max(1, math.ceil(timeout_s / _TIMEOUT_UNIT_S)))
+            fcntl.ioctl(fd, _I2C_RETRIES, 0)
+            for address in addresses:
+                what = f"{path}: address 0x{address:02X}"
+                fcntl.ioctl(fd, _I2C_SLAVE, address)
+        except OSError as error:
+            raise _refusal(error, what) from error
+        stack.pop_all()
+        return bus
 
 
 def _refusal(error: OSError, what: str) -> BusFault:

@@ -18,7 +18,7 @@ REASONS = {
     Status.ERROR: "crc",
 }
 NOT_A_REFUSAL = ("initial",)
-CONFIRM_CYCLES = 2.5  # how long a closing must be asked for, with nothing else and nothing refused in between
+CONFIRM_CYCLES = 2.5  # how long a closing must be asked for, with nothing else, nothing refused and no silence so long
 CLOSING = (Request.CLOSE, Request.RECOVERY_CHARGE)
 
 
@@ -33,18 +33,18 @@ class Receiver:
         self.counters: Counter[str] = Counter()
         self._listens = settings.vcu != "none"
         self._request = database.messages["VCU_Request"]
-        self._confirm_s = CONFIRM_CYCLES * (self._request.cycle_time or 0) / 1000.0
         self._request_id = database.frame_id("VCU_Request")
         self._secure_id = database.frame_id("VCU_SecureCommand")
         self._own = frozenset(database.frame_id(message.name) for message in database.sent())
         protection = database.protection("VCU_Request")
-        if protection is None:
-            raise ValueError("VCU_Request has no counter and checksum")
+        if protection is None or not self._request.cycle_time:
+            raise ValueError("VCU_Request has no counter and checksum, or no cycle time")
         self._check = Check(protection)
+        self._confirm_s = CONFIRM_CYCLES * self._request.cycle_time / 1000.0
         self._newest: Sample[VcuRequest] | None = None
         self._seq = 0
         self._asked: Request | None = None
-        self._asked_s = 0.0  # since when
+        self._asked_s = self._heard_s = float("-inf")  # since when; when last
         self._standing: Request | None = None
 
     @property
@@ -102,8 +102,9 @@ class Receiver:
         It takes longer than the controller is silent between two frames: recorded ones that are played in between meet
         one of its own, which asks for something else or is refused with its counter.
         """
-        if asked.request is not self._asked:
+        if asked.request is not self._asked or now_s - self._heard_s > self._confirm_s:
             self._asked, self._asked_s = asked.request, now_s
+        self._heard_s = now_s
         if asked.request not in CLOSING or now_s - self._asked_s >= self._confirm_s - 1e-9:
             self._standing = asked.request
         if self._standing is None:

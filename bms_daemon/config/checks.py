@@ -116,8 +116,9 @@ def _power_path(settings: Settings) -> Iterator[Found]:
         yield "gpio.main_aux", "", "is required by contactor.aux_feedback"
     if contactor.precharge_min_s >= contactor.precharge_s:
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), "must be below contactor.precharge_s"
-    if contactor.topology == "main_precharge" and contactor.precharge_min_s < 2.0 * settings.afe.scan_period_s:
-        text = f"must be at least two scans of {settings.afe.scan_period_s} s: sooner nobody has seen the link"
+    two_scans_s = 2.0 * settings.afe.scan_period_s
+    if contactor.topology == "main_precharge" and contactor.precharge_min_s < two_scans_s:
+        text = f"must be at least {two_scans_s:g} s, two scans: sooner nobody has seen the link"
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), text
 
 

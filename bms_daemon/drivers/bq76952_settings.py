@@ -83,6 +83,11 @@ class Settings(Section):
             problems.append("inputs must rise, lowest cell first")
         return problems
 
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """Addresses that the chip answers to."""
+        return (self.address,)
+
     def hardware_limits(self) -> dict[str, float]:
         """Every limit as the chip will round it, by field name, in the field's unit."""
         return decode_limits(self._limit_codes(), self.shunt_mohm)

@@ -20,7 +20,8 @@ LOW_CURRENT = 0.05  # of rated: an opening contactor may break this at any time
 UNKNOWN_GRACE_S = 0.5  # STOP's grace when the current is not known
 HOUR_S = 3600.0
 NEVER_S = float("inf")
-STANDING = {S.FAULT: "kept open", S.LATCHED: "latched"}  # for people; other states go by their names
+STANDING = {S.SAFE: "starting", S.SELF_TEST: "testing itself", S.FAULT: "kept open"}  # for people
+UNKNOWN, CONTACT = "cells, temperatures or inputs are not known", "a contact reports closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,12 @@ def _rested(v: View) -> bool:
 
 
 def _may_close(v: View) -> bool:
-    blocked = v.faults.block_charge and v.faults.block_discharge
-    return v.measured.orders.close and v.control.armed and _startable(v, v.faults) and _link_dead(v) and not blocked
+    return v.measured.orders.close and v.control.armed and _startable(v, v.faults) and _link_dead(v) and not _blocked(v)
+
+
+def _blocked(v: View) -> bool:
+    """Closing would serve nobody."""
+    return v.faults.block_charge and v.faults.block_discharge
 
 
 def _startable(v: View, faults: Faults) -> bool:
@@ -172,9 +177,11 @@ def why_not_close(
     for text, holds in (
         (_standing(v), v.control.state is S.STANDBY),
         ("ask to open first", v.control.armed),
+        (f"forbidden by {_causes(v)}", not faults.inhibit),
+        ("charging and discharging are both blocked", not _blocked(v)),
         ("a sample looks bad and has not been confirmed", not faults.suspect),
-        ("cells, temperatures or inputs are not known", _known(v)),
-        ("a contact reports closed", _aux_open(v)),
+        (UNKNOWN, _known(v)),
+        (CONTACT, _aux_open(v)),
         ("the link has a voltage, or it is not known", _link_dead(v)),
         (f"closings keep their distance: {rest_s(v):.0f} s to go", _rested(v)),
     ):
@@ -184,10 +191,19 @@ def why_not_close(
 
 
 def _standing(v: View) -> str:
-    """The state, and by what: latched faults wait for an order to clear them, others for their cause to go."""
-    causes = v.faults.latched or tuple(fault.code for fault in v.faults.active if fault.reaction >= Reaction.INHIBIT)
-    because = f", because of {', '.join(causes)}" if causes and v.control.state in (S.FAULT, S.LATCHED) else ""
-    return f"the pack is {STANDING.get(v.control.state, v.control.state.name.lower())}{because}"
+    """The state, and what it waits for."""
+    at = v.control.state
+    waits = ""
+    if at in (S.FAULT, S.LATCHED):
+        waits = _causes(v)
+    elif at in (S.SAFE, S.SELF_TEST):
+        waits = UNKNOWN if not _known(v) else "" if _aux_open(v) else CONTACT
+    return f"the pack is {STANDING.get(at, at.name.lower())}{': ' if waits else ''}{waits}"
+
+
+def _causes(v: View) -> str:
+    """Latched faults wait for an order to clear them, others for their cause to go."""
+    return ", ".join(v.faults.latched or [f.code for f in v.faults.active if f.reaction >= Reaction.INHIBIT])
 
 
 def _link_dead(v: View) -> bool:

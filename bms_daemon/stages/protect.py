@@ -31,6 +31,7 @@ class ProtectState:
     standings: Mapping[Key, Standing] = field(default_factory=dict)
     latched: Mapping[str, Fault] = field(default_factory=dict)
     faults: Faults = Faults()
+    kept: frozenset[str] = frozenset()  # latches that no order clears now: their cause stands or cannot be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,11 @@ def protect(scene: Scene, state: ProtectState, rules: RuleSet, now_s: float) -> 
             if value > armed.floor or armed.rule.code in standing:
                 changed |= _work(armed, value, scene, standings, now_s)
     latched = _latched(state.latched, standings) if changed else state.latched
-    latched = _cleared(latched, rules, standings, scene)
+    kept = _kept(latched, rules, standings, scene) if latched else frozenset()
+    latched = _cleared(latched, kept, scene.measured.orders.clear)
     changed = changed or latched is not state.latched
     faults = _picture(standings, latched) if changed else state.faults
-    return faults, ProtectState(standings, latched, faults)
+    return faults, ProtectState(standings, latched, faults, kept)
 
 
 def _work(armed: Armed, value: float, scene: Scene, standings: dict[Key, Standing], now_s: float) -> bool:
@@ -169,16 +171,26 @@ def _latched(latched: Mapping[str, Fault], standings: Mapping[Key, Standing]) ->
     return {**latched, **new} if new else latched
 
 
-def _cleared(
+def _kept(
     latched: Mapping[str, Fault], rules: RuleSet, standings: Mapping[Key, Standing], scene: Scene
-) -> Mapping[str, Fault]:
-    """Drop the latches that an order names ("all" names every one), except where the cause stands or cannot be seen."""
-    named = scene.measured.orders.clear
+) -> frozenset[str]:
+    unseen = {
+        armed.rule.code for group in rules.values() for armed in group
+        if armed.rule.code in latched and _unseen(armed.rule, scene)
+    }  # fmt: skip
+    return frozenset(unseen | (latched.keys() & {code for code, _ in standings}))
+
+
+def _unseen(rule: Rule, scene: Scene) -> bool:
+    value = rule.probe(scene)
+    return value != value
+
+
+def _cleared(latched: Mapping[str, Fault], kept: frozenset[str], named: tuple[str, ...]) -> Mapping[str, Fault]:
+    """Drop the latches that an order names ("all" names every one), except those that are to be kept."""
     if not named or not latched:
         return latched
-    kept = {key[0] for key in standings} | {code for code in latched if not ("all" in named or code in named)}
-    kept |= {armed.rule.code for group in rules.values() for armed in group if _unseen(armed.rule, scene)}
-    return {code: fault for code, fault in latched.items() if code in kept}
+    return {code: fault for code, fault in latched.items() if code in kept or not ("all" in named or code in named)}
 
 
 def why_not_clear(code: str, state: ProtectState) -> str:
@@ -186,13 +198,8 @@ def why_not_clear(code: str, state: ProtectState) -> str:
     named = set(state.latched) if code == "all" else {code} & set(state.latched)
     if not named:
         return "nothing is latched" if code == "all" else f"{code!r} is not latched; `bms-daemon status` names what is"
-    standing = named & {key[0] for key in state.standings} - FORGIVEN_CODES
-    return f"its cause is still there: {', '.join(sorted(standing))}" if standing == named else ""
-
-
-def _unseen(rule: Rule, scene: Scene) -> bool:
-    value = rule.probe(scene)
-    return value != value
+    kept = named & state.kept - FORGIVEN_CODES
+    return f"the cause is still there, or cannot be seen now: {', '.join(sorted(kept))}" if kept == named else ""
 
 
 LOW_CODES = frozenset(rule.code for rule in RULES if rule.low)

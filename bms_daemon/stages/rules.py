@@ -87,6 +87,16 @@ def _middle_over_v(s: Settings) -> float:
     return (s.cell.max_v + s.cell.critical_max_v) / 2.0
 
 
+def _some_changes(_: Settings) -> float:
+    """5 changes of a contact within a second; a closing and an opening are two."""
+    return 5.5
+
+
+def _many_changes(_: Settings) -> float:
+    """10 changes of a contact within a second."""
+    return 10.5
+
+
 RULES: tuple[Rule, ...] = (
     Rule("cell_over_voltage", 1, "S01", D.ELECTRICAL, G.CELLS, probes.max_cell_v,
          (Rung(R.BLOCK_C, lambda s: s.cell.max_v, samples=2, slack=VOLTAGE_SLACK_V),
@@ -160,7 +170,7 @@ RULES: tuple[Rule, ...] = (
     Rule("afe_outputs_off", 49, "S20", D.ELECTRICAL, G.CELLS, probes.outputs_off, (Rung(R.OPEN, samples=2, latch=True),)),
     Rule("fan_failed", 50, "A20", D.THERMAL, G.TICK, probes.fan_failed, (Rung(R.DERATE, derate=0.5),)),
     Rule("contact_chatter", 51, "A03", D.CONTACTOR, G.TICK, probes.aux_changes,
-         (Rung(R.WARN, lambda _: 5.5), Rung(R.OPEN, lambda _: 10.5, latch=True))),
+         (Rung(R.WARN, _some_changes), Rung(R.OPEN, _many_changes, latch=True))),
 )  # fmt: skip
 
 CODES: dict[str, int] = {rule.code: rule.number for rule in RULES}

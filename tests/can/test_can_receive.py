@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from bms_daemon.can.receive import Receiver
 from bms_daemon.config.schema import Can
 
 DATABASE = load()
+DBC = Path(__file__).parents[2] / "dbc" / "bms.dbc"
 REQUEST, SECURE, OWN_LIMITS = 0x102, 0x103, 0x101
 OPEN, CLOSE = 1, 2
 
@@ -73,6 +76,22 @@ def test_an_open_between_two_closes_starts_the_confirmation_again():
     assert heard(target.newest(2.0)) is m.Request.OPEN
 
 
+def test_two_closes_with_a_silence_between_them_confirm_nothing():
+    target, vcu = receiver(), Vcu()
+    feed(target, vcu.frame(OPEN), vcu.frame(OPEN), vcu.frame(CLOSE))
+    assert heard(feed(target, vcu.frame(CLOSE), from_s=60.0)) is m.Request.OPEN
+    assert heard(feed(target, *(vcu.frame(CLOSE) for _ in range(3)), from_s=60.1)) is m.Request.CLOSE
+
+
+@pytest.mark.parametrize("line", ['BA_ "GenMsgCycleTime" BO_ 258 100;\n'])
+def test_a_database_without_the_controllers_cycle_time_is_refused(line, tmp_path):
+    shipped = DBC.read_text()
+    (tmp_path / "other.dbc").write_text(shipped.replace(line, ""))
+    assert line in shipped
+    with pytest.raises(ValueError, match="cycle time"):
+        Receiver(load(path=tmp_path / "other.dbc"), Can())
+
+
 def test_a_controller_that_starts_with_close_is_heard_only_when_it_is_confirmed():
     target, vcu = receiver(), Vcu()
     assert feed(target, *(vcu.frame(CLOSE) for _ in range(4))) is None
@@ -113,7 +132,7 @@ def test_one_replayed_close_never_closes_wherever_the_counter_stands(counter):
 
 @pytest.mark.parametrize("every_s", [0.005, 0.02, 0.07, 0.1, 0.15])
 def test_a_recording_of_a_close_played_beside_a_living_controller_never_closes(every_s):
-    """C16: yesterday's frames in their own order, at any rate and phase, between those of a controller that is heard."""
+    """C16: yesterday's frames in their own order, at any rate and phase, between a controller's own."""
     recording = [frame for vcu in [Vcu()] for frame in (vcu.frame(CLOSE) for _ in range(15))]
     for phase in range(20):
         vcu, target = Vcu(), receiver()

@@ -128,6 +128,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"contactor.topology": "main"}, "gpio.precharge", "has no place in contactor.topology = 'main'"),
     ({"gpio.main_aux": MISSING}, "gpio.main_aux", "is required by contactor.aux_feedback"),
     ({"contactor.precharge_min_s": 2.5}, "contactor.precharge_min_s", "must be below contactor.precharge_s"),
+    ({"contactor.precharge_min_s": 0.19}, "contactor.precharge_min_s", "must be at least 0.2 s, two scans"),
+    ({"afe.scan_period_s": 0.3}, "contactor.precharge_min_s", "must be at least 0.6 s, two scans"),
     ({"contactor.break_max_a": MISSING}, "contactor.break_max_a", "is required"),
     ({"contactor.fuse_clear_s": 5.0}, "contactor.fuse_clear_s", "must be at most 1.0 s"),
     ({"contactor.recovery_max_s": 3600.0}, "contactor.recovery_max_s", "must be at most 1800.0 s"),

@@ -72,7 +72,7 @@ class TestTransfers:
         self, write: bytes, read_len: int, messages: list[tuple[int, int, bytes]]
     ) -> None:
         async def main() -> bytes:
-            bus = i2c.I2cBus("/dev/i2c-1", 8, 0.5)
+            bus = i2c.I2cBus("/dev/i2c-1", (8,), 0.5)
             try:
                 return await bus.transfer(8, write, read_len)
             finally:
@@ -83,13 +83,13 @@ class TestTransfers:
         assert answer == (messages[-1][2] if read_len else b"")
 
     def test_the_kernels_own_time_out_and_retries_are_set(self) -> None:
-        i2c.I2cBus("/dev/i2c-1", 8, 0.05).close()
+        i2c.I2cBus("/dev/i2c-1", (8,), 0.05).close()
         assert (0x0702, 5) in FakeAdapter.ioctls
         assert (0x0701, 0) in FakeAdapter.ioctls
 
     def test_transfers_of_several_tasks_are_one_at_a_time_in_a_thread_of_the_bus(self) -> None:
         async def main() -> None:
-            bus = i2c.I2cBus("/dev/i2c-1", 8, 0.5)
+            bus = i2c.I2cBus("/dev/i2c-1", (8,), 0.5)
             await asyncio.gather(*(bus.transfer(8, bytes((register,)), 1) for register in range(20)))
             bus.close()
 
@@ -109,7 +109,7 @@ class TestTransfers:
 
         async def main() -> int:
             loop, beats = asyncio.get_running_loop(), 0
-            bus = i2c.I2cBus("/dev/i2c-1", 8, 0.05)
+            bus = i2c.I2cBus("/dev/i2c-1", (8,), 0.05)
             FakeAdapter.gate.clear()
             start_s = loop.time()
             hung = asyncio.create_task(attempt(bus))
@@ -130,7 +130,7 @@ class TestTransfers:
 
     def test_a_cancelled_caller_does_not_spoil_the_next_transfer(self) -> None:
         async def main() -> bytes:
-            bus = i2c.I2cBus("/dev/i2c-1", 8, 0.5)
+            bus = i2c.I2cBus("/dev/i2c-1", (8,), 0.5)
             FakeAdapter.gate.clear()
             first = asyncio.create_task(bus.transfer(8, b"\x14", 1))
             await asyncio.sleep(0.01)
@@ -144,7 +144,7 @@ class TestTransfers:
         assert asyncio.run(main()) == b"\xa0\xa1"
 
     def test_closing_closes_the_device(self) -> None:
-        i2c.I2cBus("/dev/i2c-1", 8, 0.5).close()
+        i2c.I2cBus("/dev/i2c-1", (8,), 0.5).close()
         assert FakeAdapter.last.closed.wait(5.0)
 
     @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ class TestTransfers:
     )
     def test_errors_of_the_kernel_become_kinds(self, number: int, kind: str) -> None:
         async def main() -> None:
-            bus = i2c.I2cBus("/dev/i2c-1", 8, 0.5)
+            bus = i2c.I2cBus("/dev/i2c-1", (8,), 0.5)
             FakeAdapter.error = OSError(number, os.strerror(number))
             try:
                 await bus.transfer(8, b"\x14", 1)
@@ -184,7 +184,7 @@ def test_an_address_that_a_kernel_driver_owns_is_refused(
     monkeypatch.setattr(i2c.fcntl, "ioctl", owned)
 
     with pytest.raises(BusFault, match=r"busy: /dev/i2c-1: address 0x08: .*kernel driver owns"):
-        i2c.I2cBus("/dev/i2c-1", 8, 0.5)
+        i2c.I2cBus("/dev/i2c-1", (8,), 0.5)
     assert adapter.last.closed.is_set()
 
 
@@ -200,4 +200,4 @@ def test_a_bus_that_does_not_open_says_what_to_do(
 
     monkeypatch.setattr(i2c, "SMBus", refuse)
     with pytest.raises(BusFault, match=f"^{kind}: /dev/i2c-7: .*{advice}"):
-        i2c.I2cBus("/dev/i2c-7", 8, 0.05)
+        i2c.I2cBus("/dev/i2c-7", (8,), 0.05)

@@ -204,8 +204,14 @@ HEAVY = m.Fault("afe_lost", 11, m.Domain.COMMUNICATION, m.Reaction.STOP, False, 
     ("machine", "faults", "parts", "told"),
     [
         (Machine(S.PRECHARGE), m.Faults(), {}, "the pack is precharge"),
-        (Machine(S.FAULT), m.Faults((LIGHT, HEAVY)), {}, "the pack is kept open, because of afe_lost"),
-        (Machine(S.LATCHED), m.Faults((HEAVY,), ("sum",)), {}, "the pack is latched, because of sum"),
+        (Machine(S.FAULT), m.Faults((LIGHT, HEAVY)), {}, "the pack is kept open: afe_lost"),
+        (Machine(S.LATCHED), m.Faults((HEAVY,), ("sum",)), {}, "the pack is latched: sum"),
+        (Machine(S.SAFE), m.Faults(), LOST, "the pack is starting: cells, temperatures or inputs are not known"),
+        (Machine(S.SELF_TEST), m.Faults(), {"pins": CLOSED_PINS},
+         "the pack is testing itself: a contact reports closed"),
+        (Machine(armed=True), m.Faults((HEAVY,), inhibit=True), {}, "forbidden by afe_lost"),
+        (Machine(armed=True), m.Faults(block_charge=True, block_discharge=True), {},
+         "charging and discharging are both blocked"),
         (Machine(), m.Faults(), {}, "ask to open first"),
         (Machine(armed=True), m.Faults(suspect=True), {}, "a sample looks bad and has not been confirmed"),
         (Machine(armed=True), m.Faults(), LOST, "cells, temperatures or inputs are not known"),
@@ -213,12 +219,14 @@ HEAVY = m.Fault("afe_lost", 11, m.Domain.COMMUNICATION, m.Reaction.STOP, False, 
         (Machine(armed=True), m.Faults(), {"cells": scan(link_v=6.0)}, "the link has a voltage, or it is not known"),
         (Machine(armed=True), m.Faults(), {}, ""),
     ],
-)
+)  # fmt: skip
 def test_a_request_to_close_is_told_what_it_would_wait_for(
     machine: Machine, faults: m.Faults, parts: dict[str, Any], told: str
 ) -> None:
     seen = measured(machine.now_s, **({"pins": OPEN_PINS} | parts))
     assert why_not_close(seen, faults, machine.state, machine.config, machine.now_s) == told
+    closes = machine.step(faults, orders=CLOSE, dt_s=0.0, **parts).state is S.PRECHARGE
+    assert machine.at is S.PRECHARGE or closes is (told == "")
 
 
 def test_a_request_to_close_is_told_how_long_closings_keep_apart() -> None:

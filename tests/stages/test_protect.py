@@ -247,6 +247,7 @@ def test_what_is_not_latched_is_not_cleared() -> None:
 def test_an_order_clears_no_latch_whose_cause_cannot_be_seen(case: Case) -> None:
     bench = Bench(case, restore([case.code], 0.0))
     assert bench.step(3, **case.unknown, orders=m.Orders(clear=("all",))).latched == (case.code,)
+    assert case.code in why_not_clear("all", bench.state)
     assert bench.step(orders=m.Orders(clear=("all",))).latched == ()
 
 
