@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CONFIGURATIONS = sorted(ROOT.glob("config/*.toml"))
 SCRIPTS = sorted(path for path in ROOT.glob("scripts/*") if path.is_file() and path.suffix == "")
+SCRIPTS += [ROOT / "scripts" / "kernel" / each for each in ("build", "init")]
 MODULES = sorted(ROOT.glob("bms_daemon/**/*.py"))
 
 
@@ -139,6 +140,13 @@ def test_the_package_carries_the_files_of_the_checkout(folder: str) -> None:
 
 
 # ------------------------------------------------------------------ scripts
+def test_every_lab_test_is_in_a_group_and_in_the_report() -> None:
+    (groups,) = re.findall(r"^GROUPS_OF_TESTS=\((.*)\)$", (ROOT / "scripts/lab").read_text(), re.M)
+    files = sorted(path.name for path in ROOT.glob("tests/lab/test_*.py"))
+    assert sorted(groups.replace('"', "").split()) == files
+    assert all(f'"{file}"' in (ROOT / "tests/lab/report.py").read_text() for file in files)
+
+
 @pytest.mark.parametrize("script", [*SCRIPTS, ROOT / ".ci/run"], ids=name)
 def test_scripts_are_executable_bash_that_stops_at_the_first_failure(script: Path) -> None:
     text = script.read_text()

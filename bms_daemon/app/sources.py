@@ -70,6 +70,7 @@ class PinSource:
         self._dirty = True
         self._tripped: set[str] = set()  # loops that were open since the last reading, however briefly
         self._chatter = {role: Chatter() for role in CONTACTS if role in fitted}
+        self._moved: set[str] = set()  # contacts that changed since the last reading
         self._read_s = float("-inf")
         lines.on_edge(self._edge)
 
@@ -78,6 +79,8 @@ class PinSource:
         if not self._dirty and now_s - self._read_s < self._period_s - 1e-6:
             return
         self._dirty, self._read_s = False, now_s
+        while self._moved:
+            self._chatter[self._moved.pop()].add(now_s)
         try:
             self.levels = self._lines.read()
         except BusFault as fault:
@@ -102,5 +105,5 @@ class PinSource:
         if role in LOOPS and not level:
             self._tripped.add(role)
         if role in self._chatter:
-            self._chatter[role].add(asyncio.get_running_loop().time())
+            self._moved.add(role)
         self._on_edge(role, level)

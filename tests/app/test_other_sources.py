@@ -81,6 +81,7 @@ def test_changes_of_a_contact_are_counted_over_a_second_and_bounces_once(
         for edge in range(edges):
             await asyncio.sleep(apart_s)
             lines.edge("main_aux", bool(edge % 2))
+            source.refresh(loop.time())
         lines.edge("precharge_aux", True)
         source.refresh(loop.time())
         assert source.slot.newest is not None and source.slot.newest.value is not None
