@@ -156,7 +156,11 @@ class Core:
         self._tell(last, snapshot)
         self.parts.keeper.watch(self.state, now.now_s)
         self._feed(snapshot)
-        return not (self.parts.orders.shutdown and snapshot.control.state not in ENERGISED)
+        return not (self.parts.orders.shutdown and snapshot.control.state not in ENERGISED) or self._owes(snapshot)
+
+    def _owes(self, snapshot: Snapshot) -> bool:
+        """The last state is said, too, before the core ends."""
+        return self.parts.bus is not None and self.parts.transmitter.owes(snapshot)
 
     def _publish(self, snapshot: Snapshot) -> None:
         parts, now_s = self.parts, snapshot.now_s

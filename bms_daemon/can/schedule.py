@@ -47,8 +47,11 @@ class _Slot:
     def wants(self, snapshot: Snapshot, now_s: float) -> bool:
         if now_s >= self.due_s - EARLY_S:
             return True
-        change = self.what.change
-        return change is not None and now_s >= self.sent_s + self.what.gap_s - EARLY_S and change(snapshot) != self.key
+        return now_s >= self.sent_s + self.what.gap_s - EARLY_S and self.owes(snapshot)
+
+    def owes(self, snapshot: Snapshot) -> bool:
+        """Whether a change has not been said yet."""
+        return self.what.change is not None and self.what.change(snapshot) != self.key
 
     def postpone(self, now_s: float) -> int:
         """Move the deadline to the next one on its grid; returns how many were missed."""
@@ -91,6 +94,10 @@ class Schedule:
                 self.missed += slot.postpone(now_s)
                 slot.emit(snapshot, now_s, out)
         return out
+
+    def owes(self, snapshot: Snapshot) -> bool:
+        """Whether a change of this snapshot waits for the gap after the frame before it."""
+        return any(slot.owes(snapshot) for slot in self._slots)
 
     def _begin(self, now_s: float) -> Iterable[_Slot]:
         self._slots = tuple(_Slot(what, now_s) for what in self._outgoing)

@@ -55,6 +55,10 @@ class Transmitter:
         """Frames that are due, as identifier and payload, most urgent first. Empty when the snapshot is stale."""
         return self._schedule.due(snapshot, now_s)
 
+    def owes(self, snapshot: Snapshot) -> bool:
+        """Whether a change of this snapshot waits for the gap after the frame before it."""
+        return self._schedule.owes(snapshot)
+
 
 def outgoing(database: Database, identity: Identity) -> list[Outgoing]:
     """Every message that the DBC says this node sends, most urgent first."""

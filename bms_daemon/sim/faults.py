@@ -186,7 +186,7 @@ FAULTS: dict[str, Injection] = {
     "chip_brown_out": Injection("the AFE has no supply", lambda a: a.chip.power_down(), lambda a: a.chip.power_up()),
     "chip_trip": Injection("the AFE tripped: Safety Status A holds value", _trip, lambda a: a.chip.trip()),
     "i2c_nack": _attribute(_i2c, "nack", inf, 0.0, "the next value transfers are not acknowledged"),
-    "i2c_stuck": _attribute(_i2c, "stuck", True, False, "SDA is stuck low: every transfer takes 3 s and fails"),
+    "i2c_stuck": _attribute(_i2c, "stuck", True, False, "SDA is stuck low: every transfer hangs, then fails"),
     "i2c_flip": _attribute(_i2c, "flip_rate", 0.05, 0.0, "a share of value of all bytes read has a flipped bit"),
     "i2c_repeat": _attribute(_i2c, "repeat", inf, 0.0, "the next value reads return the read before"),
     "i2c_slow": _attribute(_i2c, "slow_s", 0.02, 0.0, "every transfer takes value seconds longer"),

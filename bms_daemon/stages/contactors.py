@@ -138,7 +138,13 @@ def _aux_open(v: View) -> bool:
 
 
 def _self_test_done(v: View) -> bool:
-    return _known(v) and _aux_open(v) and v.measured.health.limits_accepted
+    return _known(v) and _shunt_tried(v) and _aux_open(v) and v.measured.health.limits_accepted
+
+
+def _shunt_tried(v: View) -> bool:
+    """It speaks when it likes: its first message, or its silence, is waited for."""
+    shunt = v.measured.shunt
+    return v.settings.shunt is None or shunt.time_s > -NEVER_S or shunt.bad_run > 0
 
 
 def rest_s(v: View) -> float:

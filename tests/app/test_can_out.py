@@ -16,8 +16,9 @@ from daemon_bench import Daemon, daemon, manual, settings_in
 from helpers.j1850 import j1850
 
 from bms_daemon.config.schema import UserDbc, UserMessage
-from bms_daemon.model import Channel, Quality, Snapshot
+from bms_daemon.model import Channel, PackState, Quality, Snapshot
 from bms_daemon.sim import faults
+from bms_daemon.sim.settings import Constant
 
 DBC = Path(__file__).parents[2] / "dbc" / "bms.dbc"
 DATABASE = cantools.database.load_file(DBC)
@@ -25,6 +26,7 @@ Seen = tuple[Snapshot, int, bytes]
 PROTECTED = {0x100: 0xB100, 0x101: 0xB101, 0x104: 0xB104}
 CONFIGURATION_HASH = 0x10E  # of files whose paths differ
 NAN = math.nan
+STATE = 0x100
 
 
 def watch(here: Daemon, into: list[Seen]) -> can.BusABC:
@@ -353,3 +355,19 @@ def test_a_message_of_the_users_own_dbc_comes_from_the_snapshot(tmp_path: Path) 
         assert int.from_bytes(data[0:2], "little") * 0.1 == pytest.approx(scan.stack_v, abs=0.051)
         assert int.from_bytes(data[2:4], "big", signed=True) * 0.1 == pytest.approx(-scan.current_a, abs=0.051)
         assert int.from_bytes(data[4:6], "little") == pytest.approx(1000.0 * scan.cell_v[2], abs=0.51)
+
+
+@pytest.mark.parametrize("phase", range(10))
+def test_an_orderly_end_says_its_last_state_whenever_it_comes(phase: int, tmp_path: Path) -> None:
+    async def scene() -> int:
+        async with daemon(settings_in(tmp_path, sim__world__profile=Constant())) as here:
+            seen: list[Seen] = []
+            bus = watch(here, seen)
+            await here.close_pack()
+            await asyncio.sleep(phase * 0.002)
+            here.core.shutdown()
+            await here.run
+            bus.shutdown()
+            return [data[1] >> 4 for _, frame_id, data in seen if frame_id == STATE][-1]
+
+    assert manual(scene) == PackState.STANDBY

@@ -93,8 +93,11 @@ def test_a_change_is_sent_at_once_but_not_within_the_gap():
     assert len(schedule.due(later(BASE, 0.0), 0.0)) == 1
     changed = [replace(BASE, faults=m.Faults((fault(number),))) for number in (1, 2)]
     assert len(schedule.due(later(changed[0], 0.5), 0.5)) == 1
+    assert not schedule.owes(changed[0])
     assert schedule.due(later(changed[1], 0.52), 0.52) == []
+    assert schedule.owes(changed[1])
     assert len(schedule.due(later(changed[1], 0.6), 0.6)) == 1
+    assert not schedule.owes(changed[1])
     assert schedule.due(later(changed[1], 0.8), 0.8) == []
 
 

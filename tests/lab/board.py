@@ -8,12 +8,14 @@ import hashlib
 import itertools
 import json
 import re
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ DBC = ROOT / "dbc" / "bms.dbc"
 COMMISSIONED = Path("/run/commissioned")
 RIG_SOCKET = Path("/run/rig.sock")
 DAEMON = "/usr/local/bin/bms-daemon"
+START_S, ANSWER_S = 20.0, 10.0  # of the rig
 LOAD_A = 15.0  # the rig's load is 20 A, and takes no more than the limits allow
 
 
@@ -54,14 +57,17 @@ class Rig:
 
     def __init__(self, log: Path, board: str, config: Path) -> None:
         command = [sys.executable, "-m", "bms_daemon.sim.rig", "serve", str(config), "--board", board]
-        with log.open("ab") as file:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, cwd=ROOT)
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"rig: ready\n":
-            raise Failed(f"the rig did not start, see {log}")
-        self._client = socket.socket(socket.AF_UNIX)
-        self._client.connect(str(RIG_SOCKET))
-        self._answers = self._client.makefile()
+        with contextlib.ExitStack() as self._stack:
+            with log.open("ab") as file:
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, cwd=ROOT)
+            self._stack.enter_context(process)  # waits, and closes the pipe
+            self._stack.callback(process.terminate)
+            _await_ready(process, log)
+            self._client = self._stack.enter_context(socket.socket(socket.AF_UNIX))
+            self._client.settimeout(ANSWER_S)
+            self._client.connect(str(RIG_SOCKET))
+            self._answers = self._stack.enter_context(self._client.makefile())
+            self._stack = self._stack.pop_all()
 
     def ask(self, do: str, **rest: Any) -> dict[str, Any]:
         """One request. Raises Failed where the rig refuses it."""
@@ -83,26 +89,51 @@ class Rig:
         """The main contactor's contact."""
         return bool(self.ask("state")["main_closed"])
 
+    @property
+    def lines(self) -> dict[str, bool]:
+        """The daemon's outputs, by role."""
+        return dict(self.ask("state")["lines"])
+
+    @property
+    def late_s(self) -> float:
+        """By how much the rig has missed a look at the lines at worst; 0 when it does not answer any more."""
+        with contextlib.suppress(OSError, ValueError, Failed):
+            return float(self.ask("trace", after_s=time.monotonic()).get("late_s", 0.0))
+        return 0.0
+
     def released_s(self, after_s: float) -> float:
-        """When no coil was energised for the first time after an instant; infinity while one is."""
-        changes = self.ask("trace")["coils"]
-        before = [(main, precharge) for at_s, main, precharge in changes if at_s <= after_s]
-        if not before or not any(before[-1]):
-            return after_s
-        later = [at_s for at_s, main, precharge in changes if at_s > after_s and not (main or precharge)]
-        return float(later[0]) if later else float("inf")
+        """When no coil was energised any more, of one that was at an instant; infinity while it is."""
+        changes = self.ask("trace", after_s=after_s)["coils"]
+        return next((float(at_s) for at_s, main, precharge in changes if not (main or precharge)), inf)
+
+    def fell_s(self, role: str, after_s: float) -> float:
+        """When an output line went off after an instant; infinity while it has not."""
+        changes = self.ask("trace", after_s=after_s)["lines"]
+        return next((float(at_s) for at_s, name, level in changes if name == role and not level), inf)
+
+    def release_s(self, after_s: float, timeout_s: float = 15.0) -> float:
+        """Wait until the coils are released: how long that took. Raises Failed."""
+        until(lambda: self.released_s(after_s) < inf, "the coils released", timeout_s)
+        return self.released_s(after_s) - after_s
+
+    def fall_s(self, after_s: float, timeout_s: float = 15.0) -> float:
+        """Wait until the main contactor's line is off: how long that took. Raises Failed."""
+        until(lambda: self.fell_s("main", after_s) < inf, "the line off", timeout_s)
+        return self.fell_s("main", after_s) - after_s
 
     def energised_since(self, after_s: float) -> bool:
         """Whether a coil was energised anew after an instant."""
         return any(main or precharge for at_s, main, precharge in self.ask("trace", after_s=after_s)["coils"])
 
     def close(self) -> None:
-        self._answers.close()
-        self._client.close()
-        self._process.terminate()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._stack.close()
+
+
+def _await_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    assert process.stdout is not None
+    answered, _, _ = select.select([process.stdout], [], [], START_S)
+    if not answered or process.stdout.readline() != b"rig: ready\n":
+        raise Failed(f"the rig did not start within {START_S:g} s: {log.read_text()[-2000:]}")
 
 
 class Board:
@@ -122,15 +153,16 @@ class Board:
     ) -> None:
         self.folder = folder
         self._environment = {"PYTHONPATH": str(SABOTEUR)} if saboteur else {}
-        _install(edits or {})
-        self.rig = Rig(folder / "rig.log", kind, CONFIG if rig_edits else SHIPPED)
         self.can_log = folder / "can.log"
-        self._starts = itertools.count()
-        self._stack = contextlib.ExitStack()
-        self._stack.callback(self.rig.close)
-        with self.can_log.open("wb") as log:
-            self.run_beside(["candump", "-L", "can0"], stdout=log)
         self.unit: Unit | None = None
+        self._starts = itertools.count()
+        _install(edits or {})
+        with contextlib.ExitStack() as self._stack:
+            self.rig = Rig(folder / "rig.log", kind, CONFIG if rig_edits else SHIPPED)
+            self._stack.callback(self.rig.close)
+            with self.can_log.open("wb") as log:
+                self.run_beside(["candump", "-L", "can0"], stdout=log)
+            self._stack = self._stack.pop_all()
 
     def run_beside(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         """A process that ends with the board."""
@@ -152,6 +184,7 @@ class Board:
 
     def start(self) -> Unit:
         self.unit = Unit("pack1", self.folder / "core.log", self._environment)
+        self._stack.callback(self.unit.close)
         return self.unit
 
     def ready(self) -> Unit:
@@ -159,7 +192,7 @@ class Board:
         if not list(JOURNAL.parent.glob(f"{JOURNAL.name}.?")):
             self.commission()
         unit = self.start()
-        until(lambda: unit.ready_s < float("inf") or unit.process.poll() is not None, "READY=1")
+        until(lambda: unit.ready_s < inf or unit.process.poll() is not None, "READY=1")
         if unit.process.poll() is not None:
             raise Failed(f"the core ended with {unit.process.returncode}: {unit.log[-2000:]}")
         return unit
@@ -215,6 +248,10 @@ class Board:
         faults = self.snapshot()["faults"]
         return {fault["code"] for fault in faults["active"]} | set(faults["latched"])
 
+    def refused_frames(self) -> int:
+        """CAN frames that the core has refused since its start."""
+        return int(self.snapshot()["measured"]["can"]["rejected"])
+
     def timing(self) -> dict[str, Any]:
         """The core's own lateness record."""
         found: dict[str, Any] = self.snapshot()["timing"]
@@ -244,9 +281,7 @@ class Board:
         return [float(match[1]) for match in found if match]
 
     def close(self) -> None:
-        if self.unit is not None and self.unit.process.poll() is None:
-            self.unit.kill(9)
-            self.unit.wait()
+        """End every unit, then the rest, the rig last."""
         self._stack.close()
 
 
@@ -259,6 +294,11 @@ def call(*words: object, user: str = "bms-core") -> subprocess.CompletedProcess[
     if done.returncode:
         raise Failed(f"{' '.join(command)}: {done.returncode}: {done.stdout}{done.stderr}")
     return done
+
+
+def changed_lines(edits: Mapping[str, str]) -> list[str]:
+    """What edits put into the configuration."""
+    return [line for old, new in edits.items() for line in new.splitlines() if line not in old.splitlines()]
 
 
 def _install(edits: Mapping[str, str]) -> None:

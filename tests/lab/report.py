@@ -10,9 +10,10 @@ from typing import Any
 HEAD = """# Kernel lab
 
 Written by `scripts/lab test --docs`: the wheel, installed as on a Raspberry Pi, with
-`config/raspberry-pi-16s-lfp.toml` as it is shipped and the unit's user, groups, limits, notification socket and
-watchdog, on real device nodes: `/dev/i2c-1` (CUSE), gpio-sim, a pty, SocketCAN. The kernel is {kernel}, as an ordinary
-process beside other work: its timers are some milliseconds late, and all of it shares one processor.
+`config/raspberry-pi-16s-lfp.toml` as it is shipped, but for what a case names after "with", and the unit's user,
+groups, limits, notification socket and watchdog, on real device nodes: `/dev/i2c-1` (CUSE), gpio-sim, a pty,
+SocketCAN. The kernel is {kernel}, as an ordinary process beside other work: its timers are some milliseconds late, and
+all of it shares one processor.
 
 "Pi" keeps a line's level when the process dies, "BeagleBone" releases it. Coil times are the rig's, which looks at the
 lines every 4 ms; the reaction time is taken from the kernel's own tracepoint.
@@ -33,7 +34,8 @@ def main(folder: Path) -> None:
     print(HEAD.format(kernel=kernel))
     for file, title in TITLES.items():
         print(f"\n## {title}\n")
-        for row in (row for row in rows if row["file"] == file):
+        ran = {row["case"]: row for row in rows if row["file"] == file}  # of a case that ran again, the last time
+        for row in ran.values():
             print("\n".join(_case(row)))
 
 
@@ -41,7 +43,8 @@ def _case(row: dict[str, Any]) -> list[str]:
     name = row["case"].removeprefix("test_").replace("_", " ")
     facts = "; ".join(f"{key}: {value}" for key, value in row["facts"].items())
     verdict = "" if row["passed"] else " **failed**"
-    lines = [f"- {name}{verdict} ({row['took_s']:g} s){f': {facts}' if facts else ''}"]
+    edits = f", with {'; '.join(row['edits'])}" if row["edits"] else ""
+    lines = [f"- {name}{edits}{verdict} ({row['took_s']:g} s){f': {facts}' if facts else ''}"]
     if row["witness"]:
         lines += ["  ```", *(f"  {line[:160]}" for line in row["witness"].splitlines()), "  ```"]
     return lines

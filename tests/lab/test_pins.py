@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,12 @@ LATCHED = (
 
 @pytest.mark.parametrize("fault", LATCHED, ids=lambda fault: fault.row)
 def test_a_power_path_that_fails_opens_at_once_and_stays_open(fault: Fault, board: Board, case: Case) -> None:
+    """The daemon's own line counts: some of these take the coil's supply away without it."""
     board.closed()
     at_s = board.rig.inject(fault.name)
+    open_s = board.rig.fall_s(at_s, 5.0)
     until(lambda: board.state == "latched", "latched", 5.0)
-    open_s = board.rig.released_s(at_s) - at_s
-    until(lambda: not board.rig.ask("state")["lines"]["main"], "the line released", 5.0)
-    case.facts = {"coil released after, s": round(open_s, 3), "bound, s": fault.bound_s}
+    case.facts = {"line off after, s": round(open_s, 3), "bound, s": fault.bound_s}
     assert open_s <= fault.bound_s + MARGIN_S
     assert fault.code in board.codes()
     board.rig.clear(fault.name)
@@ -89,8 +88,8 @@ def test_an_auxiliary_contact_with_the_wrong_sense_keeps_the_pack_open(
     board = make_board(edits={'main_aux = { line = "GPIO23", active_low = true }': wrong}, rig_edits=False)
     board.ready()
     time.sleep(3.0)
-    with pytest.raises(Failed) as refused:
-        board.request("open")
+    board.request("open")
+    with pytest.raises(Failed, match=r"refused: .*contact") as refused:
         board.request("close")
     case.saw("bms-daemon request close", str(refused.value))
     assert not board.rig.energised_since(0.0)
@@ -117,18 +116,14 @@ def test_the_lines_are_held_by_the_daemon_while_it_runs(board: Board, case: Case
     assert sum("output" in row for row in rows) == 4
 
 
-def test_a_chip_that_vanishes_releases_the_coil_and_latches(board: Board, case: Case) -> None:
-    """A13: every access to the lines fails from now on; what was driven is not any more."""
+def test_a_chip_that_vanishes_ends_the_daemon_and_is_refused_at_the_next_start(board: Board, case: Case) -> None:
+    """A13: every access to the lines fails from now on. The rig takes what is gone for off: no time is told by it."""
     unit = board.closed()
-    at_s = time.monotonic()
     (live,) = Path("/sys/kernel/config/gpio-sim").glob("*/live")
     live.write_text("0")
-    until(lambda: board.rig.released_s(at_s) < inf, "open", 5.0)
-    open_s = board.rig.released_s(at_s) - at_s
     status = unit.wait(20.0)
-    case.facts = {"open after, s": round(open_s, 3), "exit": status}
+    case.facts = {"exit": status}
     case.saw("core.log", "\n".join(line for line in unit.log.splitlines() if '"kind":"fault"' in line))
-    assert open_s <= 0.2 + MARGIN_S
     assert status == -signal.SIGABRT, "outputs that do not obey feed no watchdog"
     assert '"code":"gpio_failed"' in unit.log and '"code":"pins_lost"' in unit.log
     assert board.start().wait(20.0) == 69
@@ -148,7 +143,7 @@ def test_a_chattering_contact_opens_and_is_named(board: Board, case: Case) -> No
     """A03."""
     board.closed()
     at_s = board.rig.inject("aux_chatter")
-    until(lambda: board.rig.released_s(at_s) < inf, "open", 5.0)
+    open_s = board.rig.fall_s(at_s, 5.0)
     until(lambda: "contact_chatter" in board.codes(), "contact_chatter", 5.0)
-    case.facts = {"open after, s": round(board.rig.released_s(at_s) - at_s, 2), "codes": ", ".join(board.codes())}
-    assert board.rig.released_s(at_s) - at_s <= 1.0 + MARGIN_S
+    case.facts = {"line off after, s": round(open_s, 2), "bound, s": 1.0, "codes": ", ".join(sorted(board.codes()))}
+    assert open_s <= 1.0 + MARGIN_S

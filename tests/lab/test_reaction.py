@@ -9,14 +9,12 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
-import pytest
 from board import Board, until
 from conftest import Case
+from line_trace import LineTrace
 
 INJECTIONS = 200
 CODE = "cell_over_voltage_critical"
@@ -25,44 +23,10 @@ A_LIFE = 50  # closings before the budget of an hour is used up: then the daemon
 QUICK = {
     "aux_feedback = true": "aux_feedback = true\nclose_interval_s = 0.1\ncloses_per_hour = 60\nprecharge_rest_s = 0.1"
 }
-TRACING = Path("/sys/kernel/tracing")
-BOUND_S = 0.309 + 0.04  # S03 of bms-daemon check --timing, and its two ticks once more for a process of a process
+P99_S = 0.309  # S03 of bms-daemon check --timing
+LARGEST_S = P99_S + 0.04  # its two ticks once more, for a process of a process
+DISTURBED = 0.05  # part of the injections that another fault may come before
 REASON = re.compile(r"closed to \w+: (\w+)")
-EVENT = re.compile(r" (\d+\.\d+): gpio_value: (\d+) set (\d)")
-
-
-class LineTrace:
-    """The kernel's record of what was written to lines."""
-
-    def __init__(self, line: int) -> None:
-        self._line = line
-        (TRACING / "trace_clock").write_text("mono")
-        (TRACING / "events/gpio/gpio_value/enable").write_text("1")
-
-    def clear(self) -> None:
-        (TRACING / "trace").write_text("")
-
-    def falls(self, after_s: float) -> list[float]:
-        """When the line was set to 0, later than an instant."""
-        found = EVENT.findall((TRACING / "trace").read_text())
-        base = self._base(found)
-        return [
-            float(at_s) for at_s, line, level in found
-            if float(at_s) > after_s and level == "0" and int(line) - base == self._line
-        ]  # fmt: skip
-
-    @staticmethod
-    def _base(found: list[tuple[str, str, str]]) -> int:
-        """Lines are numbered from where the chip begins; the dead-man's, GPIO22, is written most often."""
-        lines = Counter(int(line) for _, line, _ in found)
-        return lines.most_common(1)[0][0] - 22 if lines else 0
-
-
-@pytest.fixture
-def trace() -> Iterator[LineTrace]:
-    made = LineTrace(17)
-    yield made
-    (TRACING / "events/gpio/gpio_value/enable").write_text("0")
 
 
 def test_from_the_chip_to_the_line(make_board: Callable[..., Board], trace: LineTrace, case: Case) -> None:
@@ -73,15 +37,17 @@ def test_from_the_chip_to_the_line(make_board: Callable[..., Board], trace: Line
         for _ in range(min(A_LIFE, INJECTIONS - len(found))):
             at_s, fell_s, code = one(board, trace, dice)
             disturbed += code != CODE
+            assert disturbed <= DISTURBED * INJECTIONS, f"the machine is too busy: {disturbed} times opened by {code}"
             found += [fell_s - at_s] if code == CODE else []
         unit.stop()
     times_ms = np.array(found) * 1e3
     p50, p99 = np.percentile(times_ms, [50, 99])
     case.facts = {"injections": len(found), "measured by": "tracepoint gpio_value, trace clock mono"}
-    case.facts |= {"p50, ms": round(p50, 1), "p99, ms": round(p99, 1), "largest, ms": round(times_ms.max(), 1)}
-    case.facts |= {"bound, ms": 309, "opened by another fault before": disturbed}
-    assert p99 <= BOUND_S * 1e3
-    assert disturbed <= 0.05 * INJECTIONS, "the machine is too busy for this"
+    case.facts |= {"p50, ms": round(p50, 1), "p99, ms": round(p99, 1), "bound of it, ms": round(P99_S * 1e3)}
+    case.facts |= {"largest, ms": round(times_ms.max(), 1), "bound of that, ms": round(LARGEST_S * 1e3)}
+    case.facts["opened by another fault before"] = disturbed
+    assert p99 <= P99_S * 1e3
+    assert times_ms.max() <= LARGEST_S * 1e3
 
 
 def one(board: Board, trace: LineTrace, dice: random.Random) -> tuple[float, float, str]:
@@ -92,7 +58,7 @@ def one(board: Board, trace: LineTrace, dice: random.Random) -> tuple[float, flo
     time.sleep(0.3 + dice.uniform(0.0, 0.2))
     trace.clear()
     at_s = board.rig.inject("cell_offset", where=dice.randrange(16), value=0.5)
-    until(lambda: board.rig.released_s(at_s) < float("inf"), "open", 5.0)
+    board.rig.release_s(at_s, 5.0)
     falls = until(lambda: trace.falls(at_s), "the line's change", 2.0)
     until(lambda: board.state == "latched", CODE, 5.0)
     assert board.unit is not None

@@ -49,7 +49,7 @@ class Unit:
         NOTIFY.chmod(0o666)
         self.start_s = time.monotonic()
         self.process = self._launch(self._command("ExecStart"), environment)
-        self._listener = threading.Thread(target=self._listen)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     @property
@@ -78,6 +78,13 @@ class Unit:
         self._end()
         return status
 
+    def close(self) -> None:
+        """End it, however far it has come; once more does no harm."""
+        if self.process.poll() is None:
+            self.kill(signal.SIGKILL)
+            self.process.wait()
+        self._end()
+
     def stop(self) -> int:
         """What ``systemctl stop`` does: SIGTERM, SIGKILL after TimeoutStopSec, then ExecStopPost."""
         if self.process.poll() is None:
@@ -93,8 +100,16 @@ class Unit:
 
     def after(self) -> subprocess.CompletedProcess[str]:
         """ExecStopPost, which runs however the core ended."""
-        command = self._command("ExecStopPost")
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env={"PATH": PATH})
+        return self._run("ExecStopPost")
+
+    def beside(self) -> subprocess.CompletedProcess[str]:
+        """ExecStart once more while this one runs."""
+        return self._run("ExecStart")
+
+    def _run(self, key: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._command(key), capture_output=True, text=True, check=False, cwd="/", env={"PATH": PATH}, timeout=30.0
+        )
 
     def _command(self, key: str) -> list[str]:
         """The unit's command as the unit's user, with its groups and limits, and no way to more."""

@@ -26,6 +26,7 @@ from bms_daemon.sim.rig.pty_port import PtyPort
 from bms_daemon.sim.rig.spi_dev import Loopback, SpiDev
 from bms_daemon.sim.serial import SimSerial
 
+I2C_RETRIES, I2C_TIMEOUT = 0x0701, 0x0702
 I2C_SLAVE, I2C_SLAVE_FORCE, I2C_FUNCS, I2C_RDWR, I2C_PEC, I2C_SMBUS = 0x0703, 0x0706, 0x0705, 0x0707, 0x0708, 0x0720
 ADDRESS = 0x08
 
@@ -105,13 +106,13 @@ class Caller:
         return self.got(at, 34)
 
 
-def on_i2c(scene: Callable[[Caller, Registers, SimI2cBus], Awaitable[None]]) -> None:
+def on_i2c(scene: Callable[[Caller, Registers, SimI2cBus], Awaitable[None]], settable: bool = True) -> None:
     """On a bus with the speed of a wire, and on one that takes no time."""
 
     async def main(speed_hz: float) -> None:
         bus, target = SimI2cBus(lambda now_s: None, speed_hz), Registers()
         bus.attach(ADDRESS, target)
-        await scene(Caller(I2cDev(bus)), target, bus)
+        await scene(Caller(I2cDev(bus, settable)), target, bus)
 
     for speed_hz in (400e3, math.inf):
         run_manual(main(speed_hz))
@@ -219,8 +220,10 @@ def test_a_fault_of_the_bus_is_the_errno_of_an_adapter(break_it: Callable[[SimI2
         (I2C_SLAVE, 0x50, errno.EBUSY),
         (I2C_PEC, 1, errno.EINVAL),
         (0x0704, 1, errno.EINVAL),
+        (I2C_TIMEOUT, 2**31, errno.EINVAL),
+        (I2C_RETRIES, 2**31, errno.EINVAL),
     ],
-    ids=["unknown", "of a terminal", "address", "owned", "PEC", "ten bits"],
+    ids=["unknown", "of a terminal", "address", "owned", "PEC", "ten bits", "time", "retries"],
 )
 def test_what_an_adapter_does_not_have_is_an_error(command: int, argument: int, number: int) -> None:
     async def scene(caller: Caller, target: Registers, bus: SimI2cBus) -> None:
@@ -257,6 +260,42 @@ def test_a_slow_target_takes_longer() -> None:
         before_s = asyncio.get_running_loop().time()
         await caller.transfer(b"\x14", 2)
         assert 0.5 <= asyncio.get_running_loop().time() - before_s < 0.51
+
+    on_i2c(scene)
+
+
+@pytest.mark.parametrize(
+    ("settable", "units", "lasts_s"),
+    [(True, None, 1.0), (True, 5, 0.05), (True, 0, 0.0), (True, 500, 3.0), (False, 5, 1.0)],
+    ids=["not set", "set", "none at all", "longer than the bus", "not settable"],
+)
+def test_a_stuck_transfer_is_given_up_after_the_adapters_time(
+    settable: bool, units: int | None, lasts_s: float
+) -> None:
+    async def scene(caller: Caller, target: Registers, bus: SimI2cBus) -> None:
+        bus.faults.stuck = True
+        if units is not None:
+            await caller.ioctl(I2C_TIMEOUT, units, handle=2)
+            await caller.ioctl(I2C_RETRIES, 3)
+        before_s = asyncio.get_running_loop().time()
+        with refused(errno.ETIMEDOUT):
+            await caller.transfer(b"\x14", 2)
+        assert asyncio.get_running_loop().time() - before_s == pytest.approx(lasts_s)
+        assert target.writes == []
+
+    on_i2c(scene, settable)
+
+
+def test_the_adapters_time_is_for_the_whole_of_a_combined_transfer() -> None:
+    async def scene(caller: Caller, target: Registers, bus: SimI2cBus) -> None:
+        bus.faults.slow_s = 0.03
+        await caller.ioctl(I2C_TIMEOUT, 5)
+        before_s = asyncio.get_running_loop().time()
+        with refused(errno.ETIMEDOUT):
+            await caller.transfer(b"\x14", b"\x15")
+        assert asyncio.get_running_loop().time() - before_s == pytest.approx(0.05)
+        assert target.writes == [b"\x14"]
+        assert await caller.transfer(b"\x14", 1) == [b"\x14"]
 
     on_i2c(scene)
 

@@ -290,6 +290,15 @@ def test_a_self_test_with_a_closed_contact_does_not_pass(pins: Any) -> None:
     assert Machine(S.SELF_TEST).step(pins=pins).state is S.SELF_TEST
 
 
+@pytest.mark.parametrize(
+    ("shunt", "after"),
+    [(m.Channel(), S.SELF_TEST), (m.Channel(bad_run=1), S.STANDBY), (m.Channel(time_s=90.0), S.STANDBY)],
+    ids=["not heard yet", "silent", "lost"],
+)
+def test_the_self_test_waits_for_the_shunts_first_message_or_its_silence(shunt: Any, after: m.PackState) -> None:
+    assert Machine(S.SELF_TEST).step(shunt=shunt).state is after
+
+
 @pytest.mark.parametrize(("faults", "gone"), [(BREAK, 2), (STOP, 2)], ids=["open", "stop"])
 def test_after_a_fault_nothing_closes_until_an_open_is_seen(faults: m.Faults, gone: int) -> None:
     machine = Machine().closed()

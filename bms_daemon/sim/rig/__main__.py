@@ -31,9 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--board", choices=("pi", "beaglebone"), default="pi", help="what becomes of undriven outputs")
     serve.add_argument("--current", type=float, default=-20.0, metavar="A", help="what the outside draws or gives")
     serve.add_argument("--soc", type=float, default=0.6, help="state of charge at the start, 0 to 1")
-    tell = verbs.add_parser("tell", help="talk to a rig: inject FAULT, clear FAULT, faults, state, trace, board KIND")
+    tell = verbs.add_parser("tell", help="talk to a rig: inject FAULT, clear FAULT, faults, state, trace")
     tell.add_argument("do", metavar="VERB")
-    tell.add_argument("fault", nargs="?", help="name of a fault, or kind of a board")
+    tell.add_argument("fault", nargs="?", help="name of a fault")
     tell.add_argument("args", nargs="*", metavar="NAME=VALUE", help="arguments of the fault")
     tell.add_argument("--for", dest="for_s", type=float, metavar="S", help="clear the fault again after S seconds")
     for each in (serve, tell):
@@ -51,7 +51,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _tell(args: argparse.Namespace) -> int:
-    request = {"do": args.do, "fault": args.fault, "kind": args.fault, "for_s": args.for_s}
+    request = {"do": args.do, "fault": args.fault, "for_s": args.for_s}
     request["args"] = {name: json.loads(value) for name, _, value in (arg.partition("=") for arg in args.args)}
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(args.socket))

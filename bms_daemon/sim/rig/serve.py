@@ -15,14 +15,13 @@ from bms_daemon.sim.rig.cuse import Node
 from bms_daemon.sim.rig.gpio_sim import GpioSim
 from bms_daemon.sim.rig.i2c_dev import I2cDev
 from bms_daemon.sim.rig.installation import Wiring
-from bms_daemon.sim.rig.pins import Pins
+from bms_daemon.sim.rig.pins import PERIOD_S, Pins
 from bms_daemon.sim.rig.pty_port import PtyPort
 from bms_daemon.sim.rig.spi_dev import Loopback, SpiDev
 from bms_daemon.sim.world import World, assemble
 
 DEV = Path("/dev")
 SPI = "spidev0.0"
-TURN_S = 0.004
 
 
 async def serve(wiring: Wiring, back_door: Path, ready: Callable[[], None]) -> None:
@@ -38,7 +37,8 @@ async def serve(wiring: Wiring, back_door: Path, ready: Callable[[], None]) -> N
 async def _served(wiring: Wiring, back_door: Path, ready: Callable[[], None]) -> None:
     parts = assemble(wiring.world, i2c_hz=inf)  # the way through the kernel takes as long as a wire
     async with AsyncExitStack() as stack:
-        nodes = [Node(wiring.i2c, I2cDev(parts.i2c)), Node(SPI, SpiDev(Loopback()))]
+        adapter = I2cDev(parts.i2c, settable=wiring.world.board == "pi")
+        nodes = [Node(wiring.i2c, adapter), Node(SPI, SpiDev(Loopback()))]
         for node in nodes:
             stack.enter_context(closing(node))
         chip = stack.enter_context(closing(GpioSim(wiring.label, wiring.names)))
@@ -60,7 +60,7 @@ async def _turn(world: World, pins: Pins) -> None:
     while True:
         pins.look()
         world.sync_now()
-        await asyncio.sleep(TURN_S)
+        await asyncio.sleep(PERIOD_S)
 
 
 def admit(node: Path, group: str) -> None:
