@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,16 @@ def main(folder: Path) -> None:
     print(HEAD.format(kernel=kernel))
     for file, title in TITLES.items():
         print(f"\n## {title}\n")
-        ran = {row["case"]: row for row in rows if row["file"] == file}  # of a case that ran again, the last time
-        for row in ran.values():
-            print("\n".join(_case(row)))
+        ran = [row for row in rows if row["file"] == file]
+        tries = Counter(row["case"] for row in ran)
+        for row in {row["case"]: row for row in ran}.values():  # of a case that ran again, the last time
+            print("\n".join(_case(row, tries[row["case"]])))
 
 
-def _case(row: dict[str, Any]) -> list[str]:
+def _case(row: dict[str, Any], tries: int) -> list[str]:
     name = row["case"].removeprefix("test_").replace("_", " ")
     facts = "; ".join(f"{key}: {value}" for key, value in row["facts"].items())
-    verdict = "" if row["passed"] else " **failed**"
+    verdict = ("" if tries == 1 else " (second try)") + ("" if row["passed"] else " **failed**")
     edits = f", with {'; '.join(row['edits'])}" if row["edits"] else ""
     lines = [f"- {name}{edits}{verdict} ({row['took_s']:g} s){f': {facts}' if facts else ''}"]
     if row["witness"]:

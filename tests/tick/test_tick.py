@@ -18,7 +18,7 @@ PLAN = Plan.of(SETTINGS)
 
 
 class ScriptedRig:
-    """A pack that follows its commands: contacts a tick later, the link with the precharge relay or the contactor."""
+    """A pack that follows its commands: contacts a tick later, the link with the third tick of precharge."""
 
     def __init__(self) -> None:
         self.feed = Feed()
@@ -33,7 +33,8 @@ class ScriptedRig:
         self.calls.append("newest")
         last = self.commands[-1] if self.commands else m.Command()
         self.conversions += 1
-        cells = {"link_v": 13.2 if last.main or last.precharge else 0.0, "conversions": self.conversions}
+        charged = [command.precharge for command in self.commands[-3:]] == [True] * 3
+        cells = {"link_v": 13.2 if last.main or charged else 0.0, "conversions": self.conversions}
         cells = cells | {"charge_on": last.charge, "discharge_on": last.discharge} | self.cells
         pins = CLOSED_PINS if last.main else OPEN_PINS
         raw = self.feed.put(now_s, cells=scan(**cells), temps=temps(), pins=pins, shunt=m.ShuntReading(0.0))
