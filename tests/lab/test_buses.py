@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import spidev
-from board import CONFIG, Board, ip, restore, until
+from board import CONFIG, Board, ip, restore
 from conftest import Case
 from opening import MARGIN_S, Fault
+from rig import until
 
 CRC = {"crc = false": "crc = true"}
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 import vcu
-from board import Board, Failed, ip, restore, until
+from board import Board, ip, restore
 from conftest import Case
 from opening import MARGIN_S
+from rig import Failed, until
 
 VEHICLE = {'vcu = "optional"': 'vcu = "required"', 'profile = "home"': 'profile = "vehicle"'}
 LIMITS, STATE = 0x101, 0x100

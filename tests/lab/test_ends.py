@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from board import JOURNAL, Board, until
+from board import JOURNAL, Board
 from conftest import NAMES, Case
 from line_trace import LineTrace
 from opening import MARGIN_S
+from rig import until
 
 DEAD_MAN_S, TICK_S, GRACE_S, STATE_PERIOD_S = 0.2, 0.02, 8.0, 0.1
 QUICK_S = 0.15  # an end that needs no dead-man: the line itself is off before that would drop out

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from board import DBC, Board, decoded, until
+from board import DBC, Board, decoded
 from conftest import Case
+from rig import until
 
 ON_VCAN = {'channel = "can0"': 'channel = "vcan0"'}
 CANTOOLS = Path(sys.executable).parent / "cantools"

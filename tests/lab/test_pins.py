@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from board import Board, Failed, until
+from board import Board
 from conftest import Case
 from opening import MARGIN_S, Fault
+from rig import Failed, until
 
 LATCHED = (
     Fault("A02", "coil_broken", "main_not_closing", 0.3),

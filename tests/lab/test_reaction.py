@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from board import Board, until
+from board import Board
 from conftest import Case
 from line_trace import LineTrace
+from rig import until
 
 INJECTIONS = 200
 CODE = "cell_over_voltage_critical"

@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers.j1850 import j1850
 
 REQUEST_ID, DATA_ID = 0x102, 0xB102  # dbc/bms.dbc: VCU_Request and its E2EDataId
-NONE, OPEN, CLOSE, RECOVERY_CHARGE = 0, 1, 2, 3
+NONE, OPEN, CLOSE = 0, 1, 2
 COUNTS = 15
 PERIOD_S = 0.1
 
