@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bms_daemon.offline import bench_code, bench_life, bench_sim, bench_tick
+from bms_daemon.offline import bench_code, bench_estimation, bench_life, bench_sim, bench_tick
 from bms_daemon.offline.bench_broker import Broker
 from bms_daemon.offline.bench_figure import Figure, calibrate, line, machine, page
 from bms_daemon.offline.bench_site import demo_settings
@@ -30,6 +30,10 @@ def _tick(folder: Path, quick: bool, calibration_s: float) -> list[Figure]:
     return bench_tick.figures(demo_settings(folder), calibration_s, 2000 if quick else 20000)
 
 
+def _estimation(folder: Path, quick: bool, calibration_s: float) -> list[Figure]:
+    return bench_estimation.figures(400 if quick else 4000)
+
+
 def _life(folder: Path, quick: bool, calibration_s: float) -> list[Figure]:
     return bench_life.figures(folder, 20.0 if quick else 60.0)
 
@@ -38,7 +42,7 @@ def _sim(folder: Path, quick: bool, calibration_s: float) -> list[Figure]:
     return bench_sim.figures(6.0 if quick else 24.0)
 
 
-PARTS: dict[str, Part] = {"code": _code, "tick": _tick, "life": _life, "sim": _sim}
+PARTS: dict[str, Part] = {"code": _code, "tick": _tick, "estimation": _estimation, "life": _life, "sim": _sim}
 
 
 def measure(parts: Sequence[str], quick: bool, calibration_s: float) -> Iterator[Figure]:
@@ -53,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if "life" in args.parts and Broker.program() is None:
         sys.stderr.write(
-            "mosquitto is not installed (Debian: apt-get install mosquitto); without it: --parts code tick sim\n"
+            "mosquitto is not installed (Debian: apt-get install mosquitto); "
+            f"without it: --parts {' '.join(name for name in PARTS if name != 'life')}\n"
         )
         return 69
     where, calibration_s = machine(), calibrate()

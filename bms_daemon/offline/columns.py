@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -60,13 +60,21 @@ class ColumnMap(Section):
     temps: Numbered = Numbered(column="temp_{n}_degc")
 
 
+AnyMap = TypeVar("AnyMap", bound=Section)
+
+
 def load_map(path: Path | None) -> ColumnMap:
     """The map in a file, or the default one. Raises ColumnError with every error."""
+    return parse_map(path, ColumnMap)
+
+
+def parse_map(path: Path | None, kind: type[AnyMap]) -> AnyMap:
+    """A map of any kind of recording, or the kind's default. Raises ColumnError with every error."""
     if path is None:
-        return ColumnMap()
+        return kind()
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return ColumnMap.model_validate(table)
+        return kind.model_validate(table)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ColumnError(f"{path}: {error}") from None
     except ValidationError as error:

@@ -44,16 +44,22 @@ class Recording:
 
 def read(path: Path, columns: ColumnMap, cells: Sequence[int] = ()) -> Recording:
     """Read a file. ``cells`` picks cell numbers in place of the map's. Raises ColumnError for what is not there."""
-    table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+    table = read_table(path)
     return Recording(
         time_s=_times(table, columns.time, path),
-        current_a=_one(table, columns.current, path),
+        current_a=one(table, columns.current, path),
         cell_v=_many(table, columns.cells, tuple(cells) or columns.cells.numbers, path),
         probe_degc=_many(table, columns.temps, columns.temps.numbers, path),
     )
 
 
-def _one(table: Table, column: Column, path: Path) -> FloatArray:
+def read_table(path: Path) -> Table:
+    """Every column of a file by its name; NaN where a field is no number. Raises ColumnError."""
+    return _parquet(path) if path.suffix == ".parquet" else _csv(path)
+
+
+def one(table: Table, column: Column, path: Path) -> FloatArray:
+    """One quantity in our units and sign. Raises ColumnError where the file has no such column."""
     if column.column not in table:
         raise ColumnError(f"{path}: no column {column.column!r}; there are {', '.join(sorted(table)[:40])}")
     return column.convert(table[column.column])
@@ -61,7 +67,7 @@ def _one(table: Table, column: Column, path: Path) -> FloatArray:
 
 def _times(table: Table, column: Column, path: Path) -> FloatArray:
     """Without its time a row has no place among the others."""
-    time_s = _one(table, column, path)
+    time_s = one(table, column, path)
     lost = np.flatnonzero(~np.isfinite(time_s))
     if lost.size:
         more = f" ({lost.size - 1} more like it)" if lost.size > 1 else ""

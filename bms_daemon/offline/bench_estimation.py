@@ -1,0 +1,96 @@
+"""Processor time of estimating cells: all at once, and filterpy's extended filter one at a time on the same model."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from bms_daemon.config.cellfile import load_cell
+from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.soc import Reading, SocState, start, step
+from bms_daemon.estimation.sop import charge_power, discharge_power
+from bms_daemon.offline.bench_figure import Figure
+from bms_daemon.runtime.stopwatch import cpu_s
+
+SIZES = (16, 100, 400)
+CELL_STEP_BUDGET_US, UPDATE_BUDGET_MS, TIMES_FASTER = 1.0, 0.4, 50.0  # the first two at 400 cells, the last at 100
+HORIZONS_S = np.array([1.0, 2.0, 10.0, 30.0, 1800.0])
+WARM_UP = 50
+
+
+def figures(steps: int) -> list[Figure]:
+    """Medians over ``steps`` updates; the ratio only where filterpy is installed."""
+    path = files("bms_daemon").joinpath("data", "config", "cells", "generic-nmc.toml")
+    cell = Cell(load_cell(Path(str(path))))
+    update_s = {cells: _update_s(cell, cells, steps) for cells in SIZES}
+    found = [_cell_step(cells, spent_s) for cells, spent_s in update_s.items()]
+    found.append(Figure("state of charge, 400 cells, one update", 1e3 * update_s[400], "ms", UPDATE_BUDGET_MS))
+    found.append(Figure("power limits of 100 cells, 5 horizons both ways", 1e3 * _power_s(cell, 100, steps), "ms"))
+    peer_s = _filterpy_s(cell, steps)
+    if peer_s is not None:
+        note = f"{1e6 * peer_s:.0f} us a cell-step with filterpy, one cell at a time, same model"
+        times = 100 * peer_s / update_s[100]
+        found.append(Figure("filterpy's time over ours, 100 cells", times, "x", TIMES_FASTER, at_least=True, note=note))
+    return found
+
+
+def _cell_step(cells: int, spent_s: float) -> Figure:
+    budget = CELL_STEP_BUDGET_US if cells == SIZES[-1] else None
+    return Figure(f"state of charge, a cell's step of {cells} cells", 1e6 * spent_s / cells, "us", budget)
+
+
+def _readings(cells: int, steps: int) -> list[Reading]:
+    """A drive whose every sample is new: noise on voltages, a current that changes."""
+    rng = np.random.default_rng(1)
+    shape, degc = (cells,), np.full(cells, 22.0)
+    return [
+        Reading(1.0, np.full(shape, 20.0 * rng.standard_normal()), 3.7 + 0.01 * rng.standard_normal(shape), degc)
+        for _ in range(steps)
+    ]
+
+
+def _update_s(cell: Cell, cells: int, steps: int) -> float:
+    first, *rest = _readings(cells, steps + WARM_UP)
+    state, spent_s = start(cell, first), []
+    for reading in rest:
+        begun_s = cpu_s()
+        state = step(cell, state, reading)
+        spent_s.append(cpu_s() - begun_s)
+    return median(spent_s[WARM_UP:])
+
+
+def _power_s(cell: Cell, cells: int, steps: int) -> float:
+    state, spent_s = _driven(cell, cells), []
+    for _ in range(steps // 4):
+        begun_s = cpu_s()
+        discharge_power(cell, state, HORIZONS_S)
+        charge_power(cell, state, HORIZONS_S)
+        spent_s.append(cpu_s() - begun_s)
+    return median(spent_s)
+
+
+def _driven(cell: Cell, cells: int) -> SocState:
+    first, *rest = _readings(cells, WARM_UP)
+    state = start(cell, first)
+    for reading in rest:
+        state = step(cell, state, reading)
+    return state
+
+
+def _filterpy_s(cell: Cell, steps: int) -> float | None:
+    """Seconds of one step of one cell; None where filterpy is not installed."""
+    try:
+        from bms_daemon.offline.accuracy.filterpy_peers import extended
+    except ModuleNotFoundError:
+        return None
+    from bms_daemon.offline.accuracy.protocol import Inputs
+
+    readings = _readings(1, steps)
+    current_a, voltage_v = (np.array([getattr(r, name) for r in readings]) for name in ("current_a", "cell_v"))
+    seen = Inputs(np.ones(steps), current_a, voltage_v, np.full(steps, 22.0), np.array([0.5]))
+    begun_s = cpu_s()
+    extended(cell, seen)
+    return (cpu_s() - begun_s) / steps

@@ -1,0 +1,1 @@
+"""Fits a cell file to a user's recordings of one cell: slow discharges, pulses, cycles of real use."""

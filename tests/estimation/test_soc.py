@@ -1,0 +1,161 @@
+"""State of charge: it finds a wrong start, a biased sensor, says honestly what it knows, and bears any input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from estimation.cell_bench import RATED_AH, cell_of, drive, follow, simulate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.soc import Reading, SocState, soc_at, start, step
+from bms_daemon.estimation.tuning import Tuning
+
+NMC, LFP = cell_of("nmc"), cell_of("lfp")
+NAN = float("nan")
+DRIVE_A = drive(3600)
+TRUE_SOC, TRUE_V = simulate(DRIVE_A)
+
+
+def one(value: float) -> np.ndarray:
+    return np.array([value])
+
+
+def reading(current_a: float, cell_v: float, dt_s: float = 1.0, temp_degc: float = 25.0) -> Reading:
+    return Reading(dt_s, one(current_a), one(cell_v), one(temp_degc))
+
+
+def settled(cell: Cell = NMC, soc: float = 0.5) -> SocState:
+    """A state that has seen a cell at rest for a minute."""
+    volts = float(cell.ocv_v(one(soc), one(25.0))[0])
+    return follow(cell, np.zeros(60), np.full(60, volts), soc)[-1]
+
+
+def errors(states: list[SocState]) -> np.ndarray:
+    return np.array([float(state.soc[0]) for state in states]) - TRUE_SOC
+
+
+def test_a_drive_is_followed_to_half_a_point() -> None:
+    assert np.abs(errors(follow(NMC, DRIVE_A, TRUE_V, 0.9))).max() < 0.005
+
+
+@pytest.mark.parametrize("wrong", [-0.2, 0.1])
+def test_a_wrong_start_is_found_within_three_minutes_and_stays_found(wrong: float) -> None:
+    assert np.abs(errors(follow(NMC, DRIVE_A, TRUE_V, 0.9 + wrong)))[180:].max() < 0.03
+
+
+def test_an_unknown_start_under_load_is_found_too() -> None:
+    assert np.abs(errors(follow(NMC, DRIVE_A, TRUE_V, None)))[180:].max() < 0.03
+
+
+@pytest.mark.parametrize("bias_a", [-RATED_AH / 60.0, RATED_AH / 60.0])
+def test_a_biased_current_sensor_is_recognised_by_its_sign_and_does_not_carry_the_state_away(bias_a: float) -> None:
+    states = follow(NMC, DRIVE_A + bias_a, TRUE_V, 0.9)
+    assert np.abs(errors(states))[600:].max() < 0.015
+    assert states[-1].filter.mean[1, 0] * bias_a > 0.0
+
+
+def test_the_error_lies_within_two_sigma_and_the_uncertainty_is_not_a_blanket() -> None:
+    states = follow(NMC, DRIVE_A + 0.03, TRUE_V + 0.004, 0.75)
+    sigma = np.array([float(state.soc_sigma[0]) for state in states])
+    assert np.mean(np.abs(errors(states))[600:] < 2.0 * sigma[600:]) > 0.9
+    assert sigma[600:].max() < 0.02
+
+
+def test_a_flat_curve_tells_little_and_the_estimator_knows() -> None:
+    flat, steep = settled(LFP, 0.5), settled(NMC, 0.5)
+    assert flat.soc_sigma[0] > 3.0 * steep.soc_sigma[0]
+
+
+def test_cells_side_by_side_are_estimated_as_each_alone() -> None:
+    currents, volts = np.array([-3.0, 1.0]), np.array([3.5, 3.9])
+    both = Reading(1.0, currents, volts, np.array([25.0, 5.0]))
+    together = step(NMC, start(NMC, both), both)
+    for cell, degc in enumerate((25.0, 5.0)):
+        single = reading(float(currents[cell]), float(volts[cell]), temp_degc=degc)
+        alone = step(NMC, start(NMC, single), single)
+        assert together.soc[cell] == pytest.approx(alone.soc[0], abs=1e-12)
+        assert together.soc_sigma[cell] == pytest.approx(alone.soc_sigma[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("cell", [NMC, LFP])
+@pytest.mark.parametrize("soc", [0.02, 0.3, 0.97])
+def test_a_rest_voltage_is_turned_into_the_state_of_charge_that_has_it(cell: Cell, soc: float) -> None:
+    assert soc_at(cell, cell.ocv_v(one(soc), one(10.0)), one(10.0))[0] == pytest.approx(soc, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        reading(NAN, 3.6),
+        reading(float("inf"), 3.6),
+        reading(1000.0, 3.6),
+        reading(-1000.0, NAN),
+        reading(NAN, 3.6, dt_s=3600.0),
+        reading(-3.0, 3.6, dt_s=3600.0, temp_degc=NAN),
+    ],
+)
+def test_what_nobody_saw_moves_nothing_and_widens_the_uncertainty(bad: Reading) -> None:
+    before = settled()
+    silent = replace(bad, cell_v=one(NAN))
+    after = step(NMC, before, silent)
+    assert after.soc[0] == before.soc[0]
+    assert after.soc_sigma[0] > before.soc_sigma[0]
+    assert after.unusable[0]
+
+
+@pytest.mark.parametrize("cell_v", [NAN, 0.0, 1.0, 9.0, -3.6, float("inf")])
+def test_an_impossible_voltage_leaves_the_counting_alone(cell_v: float) -> None:
+    before = settled()
+    after = step(NMC, before, reading(-3.6, cell_v))
+    counted = (0.5 * -3.6 - float(before.filter.mean[1, 0])) / 3600.0 / NMC.capacity_ah
+    assert after.soc[0] - before.soc[0] == pytest.approx(counted, rel=0.02)
+
+
+def test_one_wrong_voltage_among_good_ones_hardly_moves_the_state() -> None:
+    before = settled()
+    assert abs(step(NMC, before, reading(0.0, 3.3)).soc[0] - before.soc[0]) < 0.002
+
+
+@pytest.mark.parametrize("dt_s", [0.0, -1.0, NAN])
+def test_time_that_does_not_pass_changes_nothing(dt_s: float) -> None:
+    before = settled()
+    assert step(NMC, before, reading(-3.0, 3.5, dt_s=dt_s)) is before
+
+
+def test_the_published_value_moves_at_a_bounded_rate() -> None:
+    states = follow(NMC, DRIVE_A, TRUE_V, 0.7)
+    published = np.array([float(state.published[0]) for state in states])
+    counted = np.abs(DRIVE_A[1:]) / 3600.0 / RATED_AH
+    assert np.all(np.abs(np.diff(published)) <= counted + Tuning().publish_per_s + 1e-12)
+    assert abs(published[-1] - states[-1].soc[0]) < 1e-9
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+anything = st.one_of(NUMBERS, st.sampled_from([1000.0, -1000.0, 3.6, 0.0, 1e308]))
+steps_s = st.one_of(NUMBERS, st.sampled_from([0.0, -5.0, 1.0, 3600.0, 1e-9]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lfp=st.booleans(),
+    soc=st.one_of(st.none(), st.floats(allow_nan=False)),
+    samples=st.lists(st.tuples(steps_s, anything, anything, anything), min_size=1, max_size=25),
+)
+def test_nothing_makes_the_state_infinite_or_leave_its_bounds(
+    lfp: bool, soc: float | None, samples: list[tuple[float, float, float, float]]
+) -> None:
+    cell = LFP if lfp else NMC
+    (_, *first), *rest = samples
+    state = start(cell, Reading(0.0, *(one(value) for value in first)), None if soc is None else one(soc))
+    for dt_s, *values in rest:
+        state = step(cell, state, Reading(dt_s, *(one(value) for value in values)))
+    for array in (state.filter.mean, state.filter.cov, state.filter.pair_v, state.filter.noise, state.published):
+        assert np.isfinite(array).all()
+    assert 0.0 <= state.soc[0] <= 1.0
+    assert 0.0 <= state.published[0] <= 1.0
+    assert 0.0 < state.soc_sigma[0] <= 1.0
+    assert (np.diagonal(state.filter.cov[:, :, 0]) >= 0.0).all()

@@ -1,0 +1,151 @@
+"""The filter's single steps against closed forms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import asinh, exp, log
+
+import numpy as np
+import pytest
+from estimation.cell_bench import KNEE_C, PAIR_OHM, RATED_AH, SERIES_OHM, TAU_S, cell_of, drive, follow, simulate
+
+from bms_daemon.estimation.soc_filter import (
+    BIAS,
+    CAPACITY,
+    FAST,
+    OFFSET,
+    SAG,
+    SLOW,
+    SOC,
+    FilterState,
+    begin,
+    correct,
+    model_v,
+    pass_blind,
+    predict,
+)
+from bms_daemon.estimation.tuning import Tuning
+
+NMC, LFP, TUNING = cell_of("nmc"), cell_of("lfp"), Tuning()
+WARM = np.array([25.0])
+SEEN = np.array([True])
+
+
+def one(value: float) -> np.ndarray:
+    return np.array([value])
+
+
+def fresh(soc: float = 0.5, sigma: float = 0.02, cell=NMC, **rows: float) -> FilterState:  # type: ignore[no-untyped-def]
+    state = begin(cell, one(soc), one(sigma), WARM, one(0.0), TUNING)
+    mean = state.mean.copy()
+    for name, value in rows.items():
+        mean[globals()[name]] = value
+    return replace(state, mean=mean)
+
+
+def test_charge_is_counted_by_the_trapezoid_less_the_offset_and_over_the_true_capacity() -> None:
+    before = replace(fresh(BIAS=0.2, CAPACITY=0.1), current_a=one(-3.0))
+    after = predict(NMC, before, 2.0, one(-1.0), TUNING)
+    assert after.mean[SOC, 0] - 0.5 == pytest.approx((-2.0 - 0.2) * 2.0 / 3600.0 / RATED_AH * 0.9)
+
+
+def test_pairs_follow_the_saturated_current_of_the_sample_before() -> None:
+    before = replace(fresh(), current_a=one(-6.0), pair_v=np.array([[0.03], [0.01]]))
+    after = predict(NMC, before, 5.0, one(0.0), TUNING)
+    knee_a = KNEE_C * RATED_AH
+    for pair, (ohm, tau_s) in enumerate(zip(PAIR_OHM, TAU_S, strict=True)):
+        keep, end_v = exp(-5.0 / tau_s), ohm * knee_a * asinh(-6.0 / knee_a)
+        assert after.pair_v[pair, 0] == pytest.approx(keep * before.pair_v[pair, 0] + (1.0 - keep) * end_v)
+
+
+def test_the_voltage_is_the_sum_of_its_parts() -> None:
+    state = fresh(0.5, cell=LFP, BIAS=0.1, FAST=log(1.2), SLOW=log(0.8), OFFSET=0.004, SAG=-0.003)
+    state = replace(state, pair_v=np.array([[0.02], [0.05]]), branch=one(-1.0))
+    open_v = float(LFP.ocv_v(one(0.5), WARM)[0])
+    wanted = open_v + 1.2 * (SERIES_OHM * 1.9 + 0.02) + 0.8 * 0.05 + 0.004 - 0.003 - 0.01
+    assert model_v(LFP, state, one(2.0), WARM)[0] == pytest.approx(wanted)
+
+
+def test_what_is_not_known_grows_as_the_assumptions_say() -> None:
+    before = replace(fresh(), current_a=one(-3.0))
+    after = predict(NMC, before, 10.0, one(-3.0), TUNING)
+    grown = np.diagonal(after.cov[:, :, 0] - before.cov[:, :, 0])
+    moved = 30.0 / 3600.0 / RATED_AH
+    share = 10.0 / 3600.0 / RATED_AH
+    by_bias, by_capacity = share**2 * before.cov[BIAS, BIAS, 0], (3.0 * share) ** 2 * before.cov[CAPACITY, CAPACITY, 0]
+    assert grown[SOC] == pytest.approx(by_bias + by_capacity + TUNING.soc_walk**2 * 10.0)
+    assert grown[BIAS] == pytest.approx((TUNING.bias_walk * RATED_AH) ** 2 * 10.0)
+    assert grown[SLOW] == pytest.approx(TUNING.scale_walk**2 * moved)
+    assert grown[FAST] == pytest.approx(TUNING.fast_share * TUNING.scale_walk**2 * moved)
+
+
+@pytest.mark.parametrize("row", [OFFSET, SAG])
+def test_voltage_errors_are_forgotten_with_charge_or_time(row: int) -> None:
+    state = fresh()
+    mean, cov = state.mean.copy(), state.cov.copy()
+    mean[row], cov[row, row] = 0.05, 0.05**2
+    state = replace(state, mean=mean, cov=cov, current_a=one(-3.0))
+    for _ in range(1000):
+        state = predict(NMC, state, 1.0, one(-3.0), TUNING)
+    passed = {OFFSET: 3000.0 / 3600.0 / RATED_AH / TUNING.offset_soc, SAG: 1000.0 / TUNING.sag_s}[row]
+    assert state.mean[row, 0] == pytest.approx(0.05 * exp(-passed), rel=1e-6)
+    assert state.cov[row, row, 0] < 0.05**2
+
+
+def pull(deviations: float) -> float:
+    """How far a sample that many standard deviations off moves the state of charge."""
+    state = fresh()
+    expected_v = float(model_v(NMC, state, one(0.0), WARM)[0])
+    slope = float(NMC.ocv_v(one(0.52), WARM)[0] - NMC.ocv_v(one(0.48), WARM)[0]) / 0.04
+    variance = (slope * 0.02) ** 2 + float(state.cov[OFFSET, OFFSET, 0] + state.cov[SAG, SAG, 0]) + TUNING.noise_v**2
+    variance += (SERIES_OHM + sum(PAIR_OHM)) ** 2 * float(state.cov[BIAS, BIAS, 0])
+    cell_v = one(expected_v + deviations * variance**0.5)
+    return float(correct(NMC, state, cell_v, one(0.0), WARM, SEEN, TUNING).mean[SOC, 0]) - 0.5
+
+
+def test_a_far_sample_pulls_no_more_than_one_at_three_deviations_and_a_wild_one_not_at_all() -> None:
+    assert pull(-2.0) == pytest.approx(2.0 * pull(-1.0), rel=0.05)
+    assert 0.9 * pull(3.0) < pull(6.0) < 1.05 * pull(3.0)
+    assert pull(20.0) == 0.0
+
+
+def test_a_noisy_sensor_is_recognised_and_averaged() -> None:
+    amps = drive(1800)
+    true_soc, volts = simulate(amps)
+    noisy_v = volts + 0.05 * np.random.default_rng(3).standard_normal(volts.size)
+    states = follow(NMC, amps, noisy_v, 0.9)
+    assert states[-1].filter.noise[0] > 5.0
+    assert max(abs(float(s.soc[0]) - true) for s, true in zip(states[300:], true_soc[300:], strict=True)) < 0.03
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.5])
+def test_another_resistance_than_the_files_is_found_and_does_not_shift_the_charge(factor: float) -> None:
+    cell = cell_of(
+        resistance={
+            "series_ohm": ((SERIES_OHM / factor,) * 2,),
+            "pair_ohm": tuple(((ohm / factor,) * 2,) for ohm in PAIR_OHM),
+        }
+    )
+    amps = drive(2400)
+    true_soc, volts = simulate(amps)
+    last = follow(cell, amps, volts, 0.9)[-1]
+    assert last.filter.mean[FAST, 0] == pytest.approx(log(factor), abs=0.1)
+    assert abs(float(last.soc[0]) - true_soc[-1]) < 0.01
+
+
+def test_hysteresis_follows_the_charge_that_passes() -> None:
+    amps = np.concatenate([np.full(600, 2.0), np.full(900, -2.0)])
+    _, volts = simulate(amps, soc=0.4, chemistry="lfp")
+    states = follow(LFP, amps, volts, 0.4)
+    assert states[599].filter.branch[0] > 0.95
+    assert states[-1].filter.branch[0] < -0.95
+    shown = states[-1].filter
+    assert model_v(LFP, shown, one(-2.0), WARM)[0] == pytest.approx(volts[-1], abs=0.003)
+
+
+def test_unseen_time_lets_pairs_relax_and_keeps_the_mean() -> None:
+    before = replace(fresh(), pair_v=np.array([[0.1], [0.1]]))
+    after = pass_blind(NMC, before, 600.0, TUNING)
+    assert after.pair_v[:, 0] == pytest.approx([0.1 * exp(-600.0 / tau) for tau in TAU_S])
+    assert after.mean[SOC, 0] == 0.5
+    assert after.cov[SOC, SOC, 0] == pytest.approx(0.02**2 + (0.5 * 600.0 / 3600.0) ** 2)
