@@ -48,27 +48,28 @@ class Cell:
 
     def ocv_v(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
         """Open-circuit voltage without hysteresis, V."""
-        at = (np.clip(soc, SOC_LOW, SOC_HIGH) - SOC_LOW) / OCV_STEP
+        at = (within(soc, SOC_LOW, SOC_HIGH) - SOC_LOW) * (1.0 / OCV_STEP)
         low = np.minimum(at.astype(np.intp), self._ocv.shape[1] - 2)
-        share = at - low
-        base, cold, warm = self._ocv[:, low] * (1.0 - share) + self._ocv[:, low + 1] * share
+        left, right = self._ocv[:, low], self._ocv[:, low + 1]
+        base, cold, warm = left + (right - left) * (at - low)
         low_degc, high_degc = self._span_degc
-        away_k = np.clip(temp_degc, low_degc - OCV_MARGIN_K, high_degc + OCV_MARGIN_K) - (REFERENCE_K - KELVIN)
+        away_k = within(temp_degc, low_degc - OCV_MARGIN_K, high_degc + OCV_MARGIN_K) - (REFERENCE_K - KELVIN)
         found: FloatArray = base + away_k * np.where(away_k < 0.0, cold, warm)
         return found
 
     def circuit(self, soc: FloatArray, temp_degc: FloatArray) -> Circuit:
         """Resistances and hysteresis: nearest in state of charge, straight in temperature."""
-        step = np.clip((soc - SOC_LOW) / CIRCUIT_STEP + 0.5, 0, self._circuit.shape[1] - 1).astype(np.intp)
-        at = np.clip(temp_degc, COLDEST_DEGC, HOTTEST_DEGC - 1e-6) - COLDEST_DEGC
+        step = within((soc - SOC_LOW) / CIRCUIT_STEP + 0.5, 0.0, self._circuit.shape[1] - 1.0).astype(np.intp)
+        at = within(temp_degc, COLDEST_DEGC, HOTTEST_DEGC - 1e-6) - COLDEST_DEGC
         low = at.astype(np.intp)
         share = at - low
-        found = self._circuit[low, step].T * (1.0 - share) + self._circuit[low + 1, step].T * share
+        left, right = self._circuit[low, step].T, self._circuit[low + 1, step].T
+        found = left + (right - left) * share
         return Circuit(found[0], found[1:-2], found[-2], found[-1])
 
     def strangeness(self, temp_degc: FloatArray) -> FloatArray:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
-        near_degc = np.clip(temp_degc, *self._known_degc)
+        near_degc = within(temp_degc, *self._known_degc)
         found: FloatArray = np.abs(1.0 / (KELVIN + temp_degc) - 1.0 / (KELVIN + near_degc))
         return found
 
@@ -95,6 +96,12 @@ class Cell:
         )
         parts = [table * beyond[:, None] for table in tables] + [voltage, np.broadcast_to(cold[:, None], voltage.shape)]
         return np.stack(parts, axis=-1)
+
+
+def within(value: FloatArray, low: float | FloatArray, high: float | FloatArray) -> FloatArray:
+    """``value`` where it lies between the bounds, else the nearer one; np.clip at half the cost for short arrays."""
+    found: FloatArray = np.minimum(np.maximum(value, low), high)
+    return found
 
 
 def resistance_growth(temp_degc: FloatArray, share: float, activation_k: float) -> FloatArray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cell import Cell, within
 from bms_daemon.estimation.soc_filter import (
     CAPACITY,
     HOUR_S,
@@ -53,8 +53,7 @@ class SocState:
     @property
     def soc(self) -> FloatArray:
         """The estimator's own, 0..1, (n,)."""
-        found: FloatArray = np.clip(self.filter.mean[SOC], 0.0, 1.0)
-        return found
+        return within(self.filter.mean[SOC], 0.0, 1.0)
 
     @property
     def soc_sigma(self) -> FloatArray:
@@ -141,6 +140,5 @@ def _publish(cell: Cell, state: SocState, filtered: FilterState, dt_s: float, tu
     """Towards the filter's value: as fast as charge is counted, and a bounded rate more."""
     counted = np.abs(filtered.current_a) * dt_s / HOUR_S / cell.capacity_ah
     reach = counted + tuning.publish_per_s * dt_s
-    wanted = np.clip(filtered.mean[SOC], 0.0, 1.0)
-    found: FloatArray = np.clip(wanted, state.published - reach, state.published + reach)
-    return found
+    wanted = within(filtered.mean[SOC], 0.0, 1.0)
+    return within(wanted, state.published - reach, state.published + reach)

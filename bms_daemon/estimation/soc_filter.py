@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, Circuit
+from bms_daemon.estimation.cell import Cell, Circuit, within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 
@@ -26,6 +26,9 @@ SOC_MIN, SOC_MAX = -0.02, 1.02
 BIAS_MAX = 0.05  # of a capacity
 CAPACITY_MAX = 0.3
 SCALE_MAX = 1.5
+ERROR_MAX_V = 1.0
+REACH_MAX = 0.15  # the curve's slope is taken over at most this far to both sides, and between these two
+SLOPE_FROM, SLOPE_TO = -0.03, 1.03
 UNKNOWN_BRANCH = 0.7  # how wrong the hysteresis is at the start, where nobody knows from which side it came
 DOUBT, DISBELIEF = 3.0, 8.0  # standard deviations from which a sample counts less, and not at all
 NOISE_MAX = 100.0
@@ -125,10 +128,10 @@ def correct(
     expected_v, slopes = _observe(cell, state, current_a, temp_degc, tuning)
     gain = np.einsum("ijn,jn->in", state.cov, slopes)
     noise = _noise_variance(state, current_a, tuning)
-    known = np.einsum("in,in->n", slopes, gain)
+    known = (slopes * gain).sum(axis=0)
     error_v = np.where(usable, cell_v - expected_v, 0.0)
     surprise = error_v**2 / (known + noise * state.noise)
-    adapted = np.clip(state.noise * np.exp(tuning.adapt * (np.minimum(surprise, 9.0) - 1.0)), 1.0, NOISE_MAX)
+    adapted = within(state.noise * np.exp(tuning.adapt * (np.minimum(surprise, 9.0) - 1.0)), 1.0, NOISE_MAX)
     factor = np.where(usable, adapted, state.noise)
     spread = known + noise * factor
     deviation = np.abs(error_v) / np.sqrt(spread)
@@ -141,16 +144,8 @@ def correct(
 
 def model_v(cell: Cell, state: FilterState, current_a: FloatArray, temp_degc: FloatArray) -> FloatArray:
     """The terminal voltage (n,) that the state expects at a current, V."""
-    fast_v, slow_v = _polarisation(cell, state, current_a)
-    mean = state.mean
-    found: FloatArray = (
-        cell.ocv_v(mean[SOC], temp_degc)
-        + np.exp(mean[FAST]) * fast_v
-        + np.exp(mean[SLOW]) * slow_v
-        + mean[OFFSET]
-        + mean[SAG]
-        + state.circuit.hysteresis_v * state.branch
-    )
+    across_v = _polarisation(cell, state, current_a).sum(axis=0)
+    found: FloatArray = cell.ocv_v(state.mean[SOC], temp_degc) + across_v + _errors(state)
     return found
 
 
@@ -158,22 +153,30 @@ def _observe(
     cell: Cell, state: FilterState, current_a: FloatArray, temp_degc: FloatArray, tuning: Tuning
 ) -> tuple[FloatArray, FloatArray]:
     """Expected voltage (n,) and its slopes by every row of the state (7, n)."""
-    mean, circuit = state.mean, state.circuit
-    fast_v, slow_v = _polarisation(cell, state, current_a)
-    reach = np.clip(np.sqrt(state.cov[SOC, SOC]), tuning.slope_soc, 0.15)
-    high, low = np.minimum(mean[SOC] + reach, 1.03), np.maximum(mean[SOC] - reach, -0.03)
-    slopes = np.ones_like(mean)
-    slopes[SOC] = (cell.ocv_v(high, temp_degc) - cell.ocv_v(low, temp_degc)) / (high - low)
+    soc, circuit = state.mean[SOC], state.circuit
+    reach = within(np.sqrt(state.cov[SOC, SOC]), tuning.slope_soc, REACH_MAX)
+    high, low = np.minimum(soc + reach, SLOPE_TO), np.maximum(soc - reach, SLOPE_FROM)
+    here_v, high_v, low_v = cell.ocv_v(np.array([soc, high, low]), temp_degc)
+    slopes = np.ones_like(state.mean)
+    slopes[SOC] = (high_v - low_v) / (high - low)
     slopes[BIAS] = -(circuit.series_ohm + circuit.pair_ohm.sum(axis=0))
     slopes[CAPACITY] = 0.0
-    slopes[FAST], slopes[SLOW] = np.exp(mean[FAST]) * fast_v, np.exp(mean[SLOW]) * slow_v
-    return model_v(cell, state, current_a, temp_degc), slopes
+    slopes[FAST : SLOW + 1] = _polarisation(cell, state, current_a)
+    return here_v + slopes[FAST] + slopes[SLOW] + _errors(state), slopes
 
 
-def _polarisation(cell: Cell, state: FilterState, current_a: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _polarisation(cell: Cell, state: FilterState, current_a: FloatArray) -> FloatArray:
+    """(2, n): across the series resistance with the fast pairs, and across the slow pairs, each with its factor."""
     fast = int(np.searchsorted(cell.tau_s, FAST_S))
     series_v = state.circuit.series_ohm * (current_a - state.mean[BIAS])
-    return series_v + state.pair_v[:fast].sum(axis=0), state.pair_v[fast:].sum(axis=0)
+    across_v = np.array([series_v + state.pair_v[:fast].sum(axis=0), state.pair_v[fast:].sum(axis=0)])
+    found: FloatArray = np.exp(state.mean[FAST : SLOW + 1]) * across_v
+    return found
+
+
+def _errors(state: FilterState) -> FloatArray:
+    found: FloatArray = state.mean[OFFSET] + state.mean[SAG] + state.circuit.hysteresis_v * state.branch
+    return found
 
 
 def _relax(cell: Cell, state: FilterState, dt_s: float, current_a: FloatArray) -> FloatArray:
@@ -223,8 +226,7 @@ def _noise_variance(state: FilterState, current_a: FloatArray, tuning: Tuning) -
 
 
 def _bounded(cell: Cell, mean: FloatArray) -> FloatArray:
-    mean[SOC] = np.clip(mean[SOC], SOC_MIN, SOC_MAX)
-    mean[BIAS] = np.clip(mean[BIAS], -BIAS_MAX * cell.capacity_ah, BIAS_MAX * cell.capacity_ah)
-    mean[CAPACITY] = np.clip(mean[CAPACITY], -CAPACITY_MAX, CAPACITY_MAX)
-    mean[FAST : SLOW + 1] = np.clip(mean[FAST : SLOW + 1], -SCALE_MAX, SCALE_MAX)
-    return mean
+    bias_max = BIAS_MAX * cell.capacity_ah
+    low = np.array([SOC_MIN, -bias_max, -CAPACITY_MAX, -SCALE_MAX, -SCALE_MAX, -ERROR_MAX_V, -ERROR_MAX_V])
+    high = np.array([SOC_MAX, bias_max, CAPACITY_MAX, SCALE_MAX, SCALE_MAX, ERROR_MAX_V, ERROR_MAX_V])
+    return within(mean, low[:, None], high[:, None])
