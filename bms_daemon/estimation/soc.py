@@ -23,9 +23,10 @@ from bms_daemon.estimation.soc_filter import (
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 
-REST_C = 0.02  # current below which a voltage counts as one at rest, of a capacity
 LEAST_SIGMA = 0.0035  # the definition of full, the curve's own error: what no filter can know
-UNKNOWN_SIGMA = 0.3  # of a start that only a voltage under load speaks for
+UNKNOWN_SIGMA = 1.0  # of a start that nobody gave, around one half: any
+WRONG_GUESS = 0.01  # belief in any other state than the given one, beside that in the given one
+LOAD_DOUBT = 0.5  # how wrong the voltage under the first load may be, of that across the series resistance
 VOLTS_LOW, VOLTS_HIGH = 0.5, 1.25  # of the cell's own limits: what is beyond is no cell's voltage
 UNKNOWN_DEGC = 25.0  # until a temperature has been seen
 DEGC_MIN, DEGC_MAX = -60.0, 150.0
@@ -68,20 +69,43 @@ class SocState:
 
 
 def start(cell: Cell, reading: Reading, soc: FloatArray | None = None, tuning: Tuning | None = None) -> SocState:
-    """Begin with a state of charge (n,) that somebody knows, or else with what the voltages say."""
+    """Begin with a state of charge (n,) that somebody knows, or else with what the voltages alone say."""
     tuning = tuning or Tuning()
     temp_degc = _temperature(reading.temp_degc, np.full_like(reading.cell_v, UNKNOWN_DEGC))
     current_a = np.where(_sane_current(cell, reading, tuning), reading.current_a, 0.0)
     usable = _usable(cell, reading, tuning)
-    if soc is None:
-        resting = usable & (np.abs(current_a) <= REST_C * cell.capacity_ah)
-        soc = np.where(usable, soc_at(cell, np.where(usable, reading.cell_v, cell.file.cell.min_v), temp_degc), 0.5)
-        sigma = np.where(resting, tuning.soc_sigma, UNKNOWN_SIGMA)
-    else:
-        soc, sigma = np.clip(soc, 0.0, 1.0), np.full_like(reading.cell_v, tuning.soc_sigma)
-    state = begin(cell, soc, sigma, temp_degc, current_a, tuning)
-    state = correct(cell, state, np.where(usable, reading.cell_v, 0.0), current_a, temp_degc, usable, tuning)
-    return SocState(state, np.clip(soc, 0.0, 1.0), temp_degc, ~usable)
+    guess = np.full_like(reading.cell_v, 0.5) if soc is None else within(soc, 0.0, 1.0)
+    sigma = UNKNOWN_SIGMA if soc is None else tuning.soc_sigma
+    cell_v = np.where(usable, reading.cell_v, 0.0)
+    seen, seen_sigma = _first_look(cell, (guess, sigma), cell_v, current_a, temp_degc, tuning)
+    first = np.where(usable, seen, guess), np.where(usable, seen_sigma, sigma)
+    state = begin(cell, *first, temp_degc, current_a, tuning)
+    return SocState(state, first[0] if soc is None else guess, temp_degc, ~usable)
+
+
+def _first_look(
+    cell: Cell,
+    guess: tuple[FloatArray, float],
+    cell_v: FloatArray,
+    current_a: FloatArray,
+    temp_degc: FloatArray,
+    tuning: Tuning,
+) -> tuple[FloatArray, FloatArray]:
+    """A guess (n,) with its sigma, and one voltage, by Bayes' rule on a grid: a start may be wrong by anything.
+
+    Part of the belief lies flat over all states, so that a voltage that contradicts the guess wins.
+    """
+    circuit = cell.circuit(guess[0], temp_degc)
+    grid = np.linspace(0.0, 1.0, 401)[:, None]
+    believed = WRONG_GUESS + (1.0 - WRONG_GUESS) * np.exp(-0.5 * ((grid - guess[0]) / guess[1]) ** 2)
+    load_v = circuit.series_ohm * current_a
+    curve_v = tuning.offset_sigma_v + tuning.offset_sigma_k * cell.strangeness(temp_degc) + circuit.hysteresis_v
+    spread_v = np.hypot(np.hypot(curve_v, tuning.noise_v), LOAD_DOUBT * load_v)
+    off = (cell_v - load_v - cell.ocv_v(grid, temp_degc)) / spread_v
+    weight = believed * np.exp(-0.5 * (off**2 - (off**2).min(axis=0)))
+    weight /= weight.sum(axis=0)
+    mean = (weight * grid).sum(axis=0)
+    return mean, np.sqrt((weight * (grid - mean) ** 2).sum(axis=0))
 
 
 def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning | None = None) -> SocState:
@@ -97,13 +121,6 @@ def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning | None = 
     filtered = correct(cell, filtered, np.where(usable, reading.cell_v, 0.0), current_a, temp_degc, usable, tuning)
     published = _publish(cell, state, filtered, min(reading.dt_s, HOUR_S), tuning)
     return SocState(filtered, published, temp_degc, ~usable)
-
-
-def soc_at(cell: Cell, rest_v: FloatArray, temp_degc: FloatArray) -> FloatArray:
-    """The state of charge (n,) whose open-circuit voltage is ``rest_v`` (n,)."""
-    grid = np.linspace(0.0, 1.0, 501)
-    curves_v = cell.ocv_v(grid[:, None], temp_degc[None])
-    return np.array([np.interp(v, np.maximum.accumulate(c), grid) for v, c in zip(rest_v, curves_v.T, strict=True)])
 
 
 def _pass_time(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_daemon.estimation.cell import Cell
-from bms_daemon.estimation.soc import Reading, SocState, soc_at, start, step
+from bms_daemon.estimation.soc import Reading, SocState, start, step
 from bms_daemon.estimation.tuning import Tuning
 
 NMC, LFP = cell_of("nmc"), cell_of("lfp")
@@ -81,10 +81,25 @@ def test_cells_side_by_side_are_estimated_as_each_alone() -> None:
         assert together.soc_sigma[cell] == pytest.approx(alone.soc_sigma[0], abs=1e-12)
 
 
-@pytest.mark.parametrize("cell", [NMC, LFP])
 @pytest.mark.parametrize("soc", [0.02, 0.3, 0.97])
-def test_a_rest_voltage_is_turned_into_the_state_of_charge_that_has_it(cell: Cell, soc: float) -> None:
-    assert soc_at(cell, cell.ocv_v(one(soc), one(10.0)), one(10.0))[0] == pytest.approx(soc, abs=1e-6)
+def test_an_unknown_start_at_rest_is_where_the_voltage_says(soc: float) -> None:
+    first = start(NMC, reading(0.0, float(NMC.ocv_v(one(soc), one(25.0))[0])))
+    assert first.soc[0] == pytest.approx(soc, abs=0.01)
+    assert first.soc_sigma[0] < 0.03
+
+
+def test_an_unknown_start_on_the_plateau_stays_uncertain() -> None:
+    first = start(LFP, reading(0.0, float(LFP.ocv_v(one(0.5), one(25.0))[0])))
+    assert first.soc_sigma[0] > 0.1
+
+
+def test_a_full_cell_is_seen_as_full_whatever_somebody_said() -> None:
+    assert start(LFP, reading(0.0, 3.42), one(0.6)).soc[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_start_that_nothing_speaks_for_is_anything() -> None:
+    first = start(NMC, reading(NAN, NAN))
+    assert (first.soc[0], first.soc_sigma[0]) == pytest.approx((0.5, 1.0))
 
 
 @pytest.mark.parametrize(
