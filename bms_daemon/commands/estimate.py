@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bms_daemon.commands._connect import CONFIGURATION, FAILED, INTERRUPTED, OK, USAGE
+from bms_daemon.commands._output import whole
 from bms_daemon.commands._progress import Progress
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         columns = load_cell_map(args.columns)
         with (
             Progress("estimate", args.recording.stat().st_size, sys.stderr) as progress,
-            args.out.open("w", newline="", encoding="utf-8") as out,
+            whole(args.out) as out,
         ):
             tally = estimate(cell, args.recording, columns, out, args.initial_soc, progress.at)
     except CellFileError as error:

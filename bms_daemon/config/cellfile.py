@@ -17,6 +17,9 @@ Table = Annotated[tuple[Row, ...], Field(strict=False, min_length=1, max_length=
 Temperatures = Annotated[tuple[Degrees, ...], Field(strict=False, min_length=1, max_length=24)]
 
 
+SHARE, ACTIVATION_K = 0.27, 4800.0  # usual for lithium cells: charge transfer with 40 kJ/mol over the gas constant
+
+
 class CellFileError(ValueError):
     """A cell file that cannot be used; the text names the file, every key and what would be right."""
 
@@ -61,8 +64,8 @@ class Resistance(Section):
     tau_s: Annotated[tuple[Seconds, ...], Field(strict=False, min_length=1, max_length=8)]
     pair_ohm: Annotated[tuple[Table, ...], Field(strict=False, min_length=1, max_length=8)]
     knee_c: float = Field(ge=0.0, le=100.0, default=3.0)
-    share: float = Field(ge=0.0, le=1.0, default=0.27)
-    activation_k: float = Field(ge=0.0, le=15000.0, default=4800.0)
+    share: float = Field(ge=0.0, le=1.0, default=SHARE)
+    activation_k: float = Field(ge=0.0, le=15000.0, default=ACTIVATION_K)
 
 
 class Hysteresis(Section):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.config.cellfile import CellFile
+from bms_daemon.config.cellfile import ACTIVATION_K, CellFile
 from bms_daemon.model import FloatArray
 
 KELVIN = 273.15
@@ -15,7 +15,8 @@ SOC_LOW, SOC_HIGH = -0.05, 1.05  # the grid's ends; beyond them a cell is taken 
 OCV_STEP, CIRCUIT_STEP = 0.001, 0.0025
 COLDEST_DEGC, HOTTEST_DEGC = -45, 85  # the grid's ends in steps of 1 K
 OCV_MARGIN_K = 3.0  # how far the temperature term is carried beyond what was measured
-ACTIVATION_K = 4800.0  # a usual activation temperature of charge transfer (40 kJ/mol over the gas constant)
+FAST_S = 30.0  # a pair with a shorter time constant counts as fast
+NO_KNEE_C = 1e6  # so far away that the current is not bent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Cell:
         self.capacity_ah = file.cell.capacity_ah
         self.tau_s: FloatArray = np.array(file.resistance.tau_s)
         self.hysteresis_rate = file.hysteresis.rate if file.hysteresis else 0.0
-        self.knee_a = file.resistance.knee_c * self.capacity_ah
+        self.fast_pairs = int(np.searchsorted(self.tau_s, FAST_S))
+        self.knee_a = (file.resistance.knee_c or NO_KNEE_C) * self.capacity_ah
         self._span_degc = file.ocv.temperature_min_degc, file.ocv.temperature_max_degc
         self._known_degc = file.resistance.temperature_degc[0], file.resistance.temperature_degc[-1]
         self._ocv = self._ocv_grid()
@@ -74,7 +76,7 @@ class Cell:
         return found
 
     def _ocv_grid(self) -> FloatArray:
-        """(3, steps): voltage, V, and its slopes below and above 25 degC, V/K. Beyond 0 and 1 it goes on straight."""
+        """(3, steps): voltage, V, and its slopes below and above 25 degC, V/K. Beyond the file's ends it stays."""
         ocv = self.file.ocv
         soc = np.arange(SOC_LOW, SOC_HIGH + OCV_STEP / 2, OCV_STEP)
         rows = ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k
@@ -101,6 +103,12 @@ class Cell:
 def within(value: FloatArray, low: float | FloatArray, high: float | FloatArray) -> FloatArray:
     """``value`` where it lies between the bounds, else the nearer one; np.clip at half the cost for short arrays."""
     found: FloatArray = np.minimum(np.maximum(value, low), high)
+    return found
+
+
+def saturated_a(current_a: FloatArray, knee_a: float | FloatArray) -> FloatArray:
+    """What pairs see of a current, A: all of it when small, its logarithm beyond the knee."""
+    found: FloatArray = knee_a * np.arcsinh(current_a / knee_a)
     return found
 
 

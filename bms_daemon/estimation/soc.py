@@ -20,7 +20,7 @@ from bms_daemon.estimation.soc_filter import (
     pass_blind,
     predict,
 )
-from bms_daemon.estimation.tuning import Tuning
+from bms_daemon.estimation.tuning import USUAL, Tuning
 from bms_daemon.model import FloatArray
 
 LEAST_SIGMA = 0.0035  # the definition of full, the curve's own error: what no filter can know
@@ -68,9 +68,8 @@ class SocState:
         return found
 
 
-def start(cell: Cell, reading: Reading, soc: FloatArray | None = None, tuning: Tuning | None = None) -> SocState:
+def start(cell: Cell, reading: Reading, soc: FloatArray | None = None, tuning: Tuning = USUAL) -> SocState:
     """Begin with a state of charge (n,) that somebody knows, or else with what the voltages alone say."""
-    tuning = tuning or Tuning()
     temp_degc = _temperature(reading.temp_degc, np.full_like(reading.cell_v, UNKNOWN_DEGC))
     current_a = np.where(_sane_current(cell, reading, tuning), reading.current_a, 0.0)
     usable = _usable(cell, reading, tuning)
@@ -108,9 +107,8 @@ def _first_look(
     return mean, np.sqrt((weight * (grid - mean) ** 2).sum(axis=0))
 
 
-def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning | None = None) -> SocState:
+def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning = USUAL) -> SocState:
     """Take one more sample. Time that does not pass, or goes back, changes nothing."""
-    tuning = tuning or Tuning()
     if not reading.dt_s > 0.0:
         return state
     temp_degc = _temperature(reading.temp_degc, state.temp_degc)

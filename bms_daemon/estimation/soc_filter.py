@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, Circuit, within
+from bms_daemon.estimation.cell import Cell, Circuit, saturated_a, within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 
 SOC, BIAS, CAPACITY, FAST, SLOW, OFFSET, SAG = range(7)
 ROWS = 7
-FAST_S = 30.0  # a pair with a shorter time constant counts as fast
 HOUR_S = 3600.0
 SOC_MIN, SOC_MAX = -0.02, 1.02
 BIAS_MAX = 0.05  # of a capacity
@@ -167,7 +166,7 @@ def _observe(
 
 def _polarisation(cell: Cell, state: FilterState, current_a: FloatArray) -> FloatArray:
     """(2, n): across the series resistance with the fast pairs, and across the slow pairs, each with its factor."""
-    fast = int(np.searchsorted(cell.tau_s, FAST_S))
+    fast = cell.fast_pairs
     series_v = state.circuit.series_ohm * (current_a - state.mean[BIAS])
     across_v = np.array([series_v + state.pair_v[:fast].sum(axis=0), state.pair_v[fast:].sum(axis=0)])
     found: FloatArray = np.exp(state.mean[FAST : SLOW + 1]) * across_v
@@ -182,10 +181,8 @@ def _errors(state: FilterState) -> FloatArray:
 def _relax(cell: Cell, state: FilterState, dt_s: float, current_a: FloatArray) -> FloatArray:
     """The pairs' voltages after ``dt_s`` of a constant current."""
     keep = np.exp(-dt_s / cell.tau_s)[:, None]
-    if cell.knee_a > 0.0:
-        knee_a = cell.knee_a / state.circuit.cold
-        current_a = knee_a * np.arcsinh(current_a / knee_a)
-    relaxed: FloatArray = keep * state.pair_v + (1.0 - keep) * (state.circuit.pair_ohm * current_a)
+    pair_a = saturated_a(current_a, cell.knee_a / state.circuit.cold)
+    relaxed: FloatArray = keep * state.pair_v + (1.0 - keep) * (state.circuit.pair_ohm * pair_a)
     return relaxed
 
 

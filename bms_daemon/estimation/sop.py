@@ -7,9 +7,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cell import Cell, saturated_a
 from bms_daemon.estimation.soc import SocState
-from bms_daemon.estimation.soc_filter import FAST, FAST_S, HOUR_S, OFFSET, SAG, SLOW, SOC
+from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC
 from bms_daemon.model import FloatArray
 
 ROUNDS = 4  # of the search for the current at which the voltage meets its limit; each leaves a few per cent of the last
@@ -62,9 +62,9 @@ class _Ahead:
     knee_a: FloatArray
 
     def voltage_v(self, current_a: FloatArray) -> FloatArray:
-        pair_a = self.knee_a * np.arcsinh(current_a / self.knee_a) if self.cell.knee_a > 0.0 else current_a
         open_v = self.cell.ocv_v(self.start_soc + current_a * self.soc_per_a, self.temp_degc)
-        found: FloatArray = open_v + self.rest_v + self.series_ohm * current_a + self.pairs_ohm * pair_a
+        across_v = self.series_ohm * current_a + self.pairs_ohm * saturated_a(current_a, self.knee_a)
+        found: FloatArray = open_v + self.rest_v + across_v
         return found
 
 
@@ -98,7 +98,7 @@ def _look_ahead(cell: Cell, state: SocState, span_s: FloatArray, sign: float) ->
     now = state.filter
     mean, cov, circuit = now.mean, now.cov, now.circuit
     keep = np.exp(-span_s[:, :, None] / cell.tau_s)  # (horizons, 1, pairs)
-    fast = cell.tau_s < FAST_S
+    fast = np.arange(cell.tau_s.size) < cell.fast_pairs
     factor = np.exp(mean[[FAST, SLOW]] + CAUTION * np.sqrt(cov[[FAST, SLOW], [FAST, SLOW]]))
     scale = np.where(fast[:, None], factor[0], factor[1])  # (pairs, n)
     relaxed_v = (keep @ (scale * now.pair_v))[:, 0]

@@ -38,3 +38,6 @@ class Tuning:
     gap_s: float = 120.0  # a longer silence hides what flowed
     insane_c: float = 60.0  # a larger current is no measurement, of a capacity
     publish_per_s: float = 0.001  # how fast the published value may follow beyond what is counted
+
+
+USUAL = Tuning()

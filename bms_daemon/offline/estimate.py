@@ -104,7 +104,7 @@ def _line(cell: Cell, row: Row, state: SocState) -> list[str]:
         state.soc_sigma[0],
         state.published[0],
         model_v(cell, now, now.current_a, state.temp_degc)[0],
-        cell.capacity_ah * (1.0 + mean[CAPACITY]),
+        state.capacity_ah(cell)[0],
         cell.capacity_ah * float(np.sqrt(cov[CAPACITY, CAPACITY])),
         float(now.circuit.series_ohm[0] * np.exp(mean[FAST])),
         mean[BIAS],
@@ -128,14 +128,15 @@ def _open(path: Path) -> Iterator[tuple[TextIO, Callable[[], int]]]:
 def _rows(text: TextIO, path: Path, columns: CellColumns) -> Iterator[Row]:
     reader = csv.reader(line.replace("\0", "") for line in text)
     header = [name.strip() for name in next(reader, [])]
-    wanted = columns.time, columns.current, columns.voltage
+    always = columns.time, columns.current, columns.voltage
+    wanted = (*always, columns.temperature) if columns.wants_temperature else always
     missing = [column.column for column in wanted if column.column not in header]
     if missing:
         raise ColumnError(
             f"{path}: no column {', '.join(missing)}; there are {', '.join(header[:40]) or 'none'}; "
             "--columns MAP.toml gives own names"
         )
-    pick = [(header.index(c.column) if c.column in header else -1, c) for c in (*wanted, columns.temperature)]
+    pick = [(header.index(c.column) if c.column in header else -1, c) for c in (*always, columns.temperature)]
     while True:
         try:
             line = next(reader)

@@ -76,6 +76,7 @@ def test_foreign_columns_and_signs_are_mapped_and_temperature_may_be_missing(tmp
         ([str(CELL), "none.csv"], 1, "none.csv: No such file"),
         ([str(CELL), "foreign.csv"], 2, "no column time_s, current_a, voltage_v; there are a, b; --columns"),
         ([str(CELL), "in.csv", "--columns", "none.toml"], 2, "none.toml"),
+        ([str(CELL), "in.csv", "--columns", "cold.toml"], 2, "no column cell_temp"),
     ],
 )
 def test_what_cannot_be_read_is_named(
@@ -84,10 +85,26 @@ def test_what_cannot_be_read_is_named(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     Path("in.csv").write_text(OWN + "\n")
+    Path("out.csv").write_text("of yesterday")
+    Path("cold.toml").write_text('schema = 1\ntemperature = { column = "cell_temp" }\n')
     Path("foreign.csv").write_text("a,b\n1,2\n")
     Path("cut.csv.gz").write_bytes(gzip.compress("\n".join([OWN, *GOOD]).encode())[:-20])
     assert main(["estimate", *arguments, "-o", "out.csv"]) == code
     assert text in capsys.readouterr().err
+    assert Path("out.csv").read_text() == "of yesterday"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_result_may_replace_the_recording(tmp_path: Path) -> None:
+    path = tmp_path / "both.csv"
+    path.write_text("\n".join([OWN, *GOOD]) + "\n")
+    assert main(["estimate", str(CELL), str(path), "-o", str(path)]) == 0
+    assert len(path.read_text().splitlines()) == 1 + len(GOOD)
+
+
+def test_a_device_is_written_directly(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("\n".join([OWN, *GOOD]) + "\n")
+    assert main(["estimate", str(CELL), str(tmp_path / "in.csv"), "-o", "/dev/null"]) == 0
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "full"])

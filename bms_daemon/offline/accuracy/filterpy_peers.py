@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
 
-from bms_daemon.estimation.cell import KELVIN, REFERENCE_K, Cell, Circuit
+from bms_daemon.estimation.cell import KELVIN, REFERENCE_K, Cell, Circuit, saturated_a
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.accuracy.protocol import Inputs
 from bms_daemon.offline.accuracy.score import Estimated
@@ -59,9 +59,7 @@ class Model:
         cell, held_a = self._cell, self._current_a
         moved = 0.5 * (held_a + current_a) * dt_s / HOUR_S / cell.capacity_ah
         keep = np.exp(-dt_s / cell.tau_s)
-        if cell.knee_a > 0.0:
-            knee_a = cell.knee_a / float(self._circuit.cold[0])
-            held_a = float(knee_a * np.arcsinh(held_a / knee_a))
+        held_a = float(saturated_a(np.array(held_a), cell.knee_a / float(self._circuit.cold[0])))
         stay = float(np.exp(-cell.hysteresis_rate * abs(moved)))
         self._branch = stay * self._branch + (1.0 - stay) * float(np.sign(moved))
         push = np.concatenate([[moved], (1.0 - keep) * self._circuit.pair_ohm[:, 0] * held_a])

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.estimation.cell import OCV_MARGIN_K, hat_weights, resistance_growth, temperature_weights
+from bms_daemon.config.cellfile import ACTIVATION_K, SHARE
+from bms_daemon.estimation.cell import (
+    OCV_MARGIN_K,
+    hat_weights,
+    resistance_growth,
+    saturated_a,
+    temperature_weights,
+)
 from bms_daemon.model import FloatArray
-from bms_daemon.offline.cellfit.dynamics import branch, lowpass, saturated_a
+from bms_daemon.offline.cellfit.dynamics import branch, lowpass
 from bms_daemon.offline.cellfit.settings import (
-    ACTIVATION_K,
     HYSTERESIS_SOC,
     KNEE_C,
     OCV_SOC,
     RESISTANCE_SOC,
-    SHARE,
     TAU_S,
     TUNED_AH,
     Form,
@@ -73,7 +78,7 @@ def design(trace: Trace, form: Form) -> FloatArray:
     beyond = growth(degc) / growth(np.clip(degc, knots[0], knots[-1]))
     table = _outer(weights * beyond[:, None], hat_weights(trace.soc, RESISTANCE_SOC))
     scale = TUNED_AH / form.capacity_ah
-    seen_a = saturated_a(trace, KNEE_C * form.capacity_ah)
+    seen_a = saturated_a(trace.current_a, KNEE_C * form.capacity_ah / growth(degc))
     pairs = lowpass(trace, (table * (scale * seen_a)[:, None])[:, None, :], TAU_S)
     parts = [_open_circuit(trace, knots), table * (scale * trace.current_a)[:, None], pairs.reshape(degc.size, -1)]
     if form.hysteresis_rate > 0.0:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bms_daemon.estimation.cell import resistance_growth
 from bms_daemon.model import FloatArray
-from bms_daemon.offline.cellfit.settings import ACTIVATION_K, SHARE
 from bms_daemon.offline.cellfit.trace import Trace
 
 FULL_SOC, EMPTY_SOC = 0.95, 0.05  # a recording that starts beyond comes from a charge, or from a discharge
@@ -25,15 +23,6 @@ def lowpass(trace: Trace, inputs: FloatArray, tau_s: FloatArray) -> FloatArray:
         state = keep * state + (flows[row] - flows[row] * keep) * inputs[row]
         answers[row + 1] = state
     return answers
-
-
-def saturated_a(trace: Trace, knee_a: float) -> FloatArray:
-    """(rows,) the current that pairs see, A: straight when small, a logarithm beyond the knee, which cold lowers."""
-    if knee_a <= 0.0:
-        return trace.current_a
-    knee = knee_a / resistance_growth(trace.temperature_degc, SHARE, ACTIVATION_K)
-    seen: FloatArray = knee * np.arcsinh(trace.current_a / knee)
-    return seen
 
 
 def branch(trace: Trace, capacity_ah: float, rate: float) -> FloatArray:

@@ -8,12 +8,10 @@ from bms_daemon.config.cellfile import CellFile, Hysteresis, Identity, OpenCircu
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.cellfit.design import SLOPE_K
 from bms_daemon.offline.cellfit.settings import (
-    ACTIVATION_K,
     HYSTERESIS_SOC,
     KNEE_C,
     OCV_SOC,
     RESISTANCE_SOC,
-    SHARE,
     TAU_S,
     TUNED_AH,
 )
@@ -48,8 +46,6 @@ def cell_file(found: Solution, identity: Identity) -> CellFile:
             tau_s=_row(TAU_S),
             pair_ohm=tuple(pairs),
             knee_c=KNEE_C,
-            share=SHARE,
-            activation_k=ACTIVATION_K,
         ),
         hysteresis=_hysteresis(found),
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cell import Cell, saturated_a
 from bms_daemon.model import FloatArray
-from bms_daemon.offline.cellfit.dynamics import branch, lowpass, saturated_a
+from bms_daemon.offline.cellfit.dynamics import branch, lowpass
 from bms_daemon.offline.cellfit.trace import Trace
 
 MEAN_S = 120.0  # slow errors move a state of charge, fast ones average out
@@ -31,7 +31,7 @@ class Quality:
 def predicted_v(cell: Cell, trace: Trace) -> FloatArray:
     """(rows,) terminal voltage, from a cell at rest."""
     circuit = cell.circuit(trace.soc, trace.temperature_degc)
-    seen_a = saturated_a(trace, cell.knee_a)
+    seen_a = saturated_a(trace.current_a, cell.knee_a / circuit.cold)
     pairs = lowpass(trace, (circuit.pair_ohm.T * seen_a[:, None])[:, :, None], cell.tau_s).sum(axis=(1, 2))
     state = branch(trace, cell.capacity_ah, cell.hysteresis_rate)
     ocv_v = cell.ocv_v(trace.soc, trace.temperature_degc)

@@ -30,7 +30,6 @@ HYSTERESIS_SOC: FloatArray = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 
 
 TAU_S: FloatArray = np.array([2.0, 10.0, 60.0, 300.0, 1500.0])  # from a second to half an hour, a factor of 5 apart
 KNEE_C = 3.0  # charge transfer saturates above about this current over capacity, 1/h
-SHARE, ACTIVATION_K = 0.27, 4800.0  # of the growth with cold: usual for lithium cells, see estimation/cell.py
 HYSTERESIS_RATE = {"lfp": 50.0, "nmc": 0.0}  # a branch is left within some 2 % of the capacity; 0: no hysteresis
 CLIP_V = {"lfp": 0.005, "nmc": 0.015}  # residuals beyond count linearly only; LFP's plateau asks for finer work
 TUNED_AH = 2.78  # the fit sees every cell scaled to this capacity, so that the weights below suit all sizes
