@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from bms_daemon.config.schema import Settings
-from bms_daemon.estimation.coulomb import EstimateState, estimate, resume
+from bms_daemon.estimation.estimate import EstimateState, estimate, kept_charge, resume
+from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.model import Actuated, Command, Measured, Snapshot, Survivor
 from bms_daemon.ports import Rig
 from bms_daemon.stages.contactors import ContactorState
@@ -22,10 +23,12 @@ class Plan:
     settings: Settings
     rules: RuleSet
     ages: SourceAges
+    model: PackModel
 
     @classmethod
     def of(cls, settings: Settings) -> Plan:
-        return cls(settings, arm(settings), SourceAges.of(settings))
+        """Reads the pack's cell file; raises CellFileError when it cannot be used."""
+        return cls(settings, arm(settings), SourceAges.of(settings), PackModel.of(settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def first_state(settings: Settings, survivor: Survivor | None, now_s: float) -> 
     control = replace(ContactorState().control, closes=kept.closes, precharge_tries=kept.precharge_tries, since_s=now_s)
     return State(
         ValidateState(),
-        resume(survivor, settings),
+        resume(survivor),
         restore(kept.latched, now_s),
         DecideState(ContactorState(control)),
     )
@@ -60,7 +63,7 @@ def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snaps
     settings = plan.settings
     raw = rig.newest(now_s)
     measured, valid = validate(raw, state.valid, settings, plan.ages, now_s)
-    est, s_est = estimate(measured, state.est, settings)
+    est, s_est = estimate(measured, state.est, plan.model)
     faults, prot = protect(_scene(measured, state, settings, now_s), state.prot, plan.rules, now_s)
     decision, ctrl = decide(measured, est, faults, state.ctrl, settings, now_s)
     actuated = rig.actuate(decision.command)
@@ -92,14 +95,11 @@ def _scene(measured: Measured, state: State, settings: Settings, now_s: float) -
 
 def survivor_of(state: State, commissioned_hash: str, boots: int) -> Survivor:
     """What must outlive the process, as of this state."""
-    est, control = state.est.estimate, state.ctrl.contactors.control
-    return Survivor(
-        soc=est.soc,
-        soc_sigma=est.soc_sigma,
+    control = state.ctrl.contactors.control
+    return replace(
+        kept_charge(state.est),
         latched=tuple(sorted(state.prot.latched)),
         closes=control.closes,
-        charge_throughput_ah=est.charge_throughput_ah,
-        discharge_throughput_ah=est.discharge_throughput_ah,
         precharge_tries=control.precharge_tries,
         commissioned_hash=commissioned_hash,
         boots=boots,

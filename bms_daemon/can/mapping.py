@@ -22,8 +22,9 @@ UNITS: dict[str, dict[str, float]] = {
     "a": {"A": 1.0, "mA": 1e3},
     "w": {"W": 1.0, "kW": 1e-3},
     "ah": {"Ah": 1.0, "mAh": 1e3},
+    "wh": {"Wh": 1.0, "kWh": 1e-3},
     "degc": {"degC": 1.0, "°C": 1.0, "C": 1.0, "deg C": 1.0},
-    "s": {"s": 1.0, "ms": 1e3, "min": 1 / 60.0},
+    "s": {"s": 1.0, "ms": 1e3, "min": 1 / 60.0, "h": 1 / 3600.0},
     "": {"": 1.0, "%": 100.0},
 }
 """By the field's unit suffix: how many of the signal's units make one of the field's."""

@@ -16,15 +16,14 @@ from bms_daemon.can.signals import NAMED, item, usable
 from bms_daemon.model import Channel, FloatArray, Snapshot
 
 Step = Callable[[Any], Any]
-GATED: dict[str, Getter] = {"estimate.soc": NAMED["soc"]}
-"""Plain fields that are only valid together with another one."""
+DOUBTFUL = ("estimate.soc", "estimate.remaining.", "estimate.cells.soc.")
+"""Fields that are only worth something while the state of charge is valid."""
 
 
 def compile_path(path: str) -> Getter:
     """A getter in the model's unit. Raises ValueError with what is wrong and what there would be."""
-    named = NAMED.get(path) or GATED.get(path)
-    if named is not None:
-        return named
+    if path in NAMED:
+        return NAMED[path]
     steps: list[Step] = []
     kind: Any = Snapshot
     for part in path.split("."):
@@ -32,7 +31,12 @@ def compile_path(path: str) -> Getter:
         steps.append(step)
     if not (isinstance(kind, type) and issubclass(kind, (int, float))):
         raise ValueError(f"{path}: not a number")
-    return _chain(tuple(steps))
+    getter = _chain(tuple(steps))
+    return _if_charge_is_known(getter) if path == DOUBTFUL[0] or path.startswith(DOUBTFUL[1:]) else getter
+
+
+def _if_charge_is_known(getter: Getter) -> Getter:
+    return lambda snapshot: getter(snapshot) if snapshot.estimate.soc_valid else None
 
 
 def _step(kind: Any, part: str, path: str) -> tuple[Step, Any]:

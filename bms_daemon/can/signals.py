@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bms_daemon.can.ahead import AHEAD, HORIZONS
 from bms_daemon.can.extremes import highest, known, lowest, number_of_highest, number_of_lowest
 from bms_daemon.can.packing import Getter, Rounding
 from bms_daemon.model import Actuated, Channel, Fault, Faults, FloatArray, Pins, Quality, Snapshot
@@ -186,7 +187,8 @@ ROUNDING: dict[tuple[str, str], Rounding] = {
     ("BMS_PowerLimits", "DischargePower"): Rounding.DOWN,
     ("BMS_PowerLimits", "MaxVoltage"): Rounding.DOWN,
     ("BMS_PowerLimits", "MinVoltage"): Rounding.UP,
-}
+} | {("BMS_Ahead", f"{way}{span}{what}"): Rounding.DOWN
+     for way in ("Charge", "Discharge") for span in HORIZONS for what in ("Power", "Current")}  # fmt: skip
 """A limit is never published wider than it is; every other signal is rounded to the nearest."""
 
 
@@ -209,6 +211,7 @@ def table(identity: Identity, version: tuple[int, int], dbc_hash: int) -> dict[s
         "BMS_Temps": {f"Probe{i + 1:02d}Temperature": _probes(item(i)) for i in range(PROBES)},
         "BMS_FaultList": fault_row(0),
         "BMS_Soc": SOC,
+        "BMS_Ahead": AHEAD,
         "BMS_Version": _constants(_version(identity, version)),
         "BMS_Hashes": _constants({"ConfigurationHash": identity.configuration_hash, "DbcHash": dbc_hash}),
     }

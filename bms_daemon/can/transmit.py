@@ -88,8 +88,15 @@ def _rows(message: Message, getters: dict[str, Getter], identity: Identity) -> t
         return tuple(_packer(message, signals.fault_row(row), row) for row in range(signals.FAULT_ROWS))
     if not message.is_multiplexed():
         return (_packer(message, getters, None),)
-    count = min(identity.series, signals.CELLS) if message.name == "BMS_Cells" else min(identity.probes, signals.PROBES)
-    return tuple(_packer(message, getters, row) for row in range(max(1, math.ceil(count / PER_ROW))))
+    return tuple(_packer(message, getters, row) for row in range(_row_count(message, identity)))
+
+
+def _row_count(message: Message, identity: Identity) -> int:
+    """Rows that this pack needs: of cells and probes as many as there are, of anything else all."""
+    counts = {"BMS_Cells": min(identity.series, signals.CELLS), "BMS_Temps": min(identity.probes, signals.PROBES)}
+    if message.name in counts:
+        return max(1, math.ceil(counts[message.name] / PER_ROW))
+    return 1 + max(row for signal in message.signals for row in signal.multiplexer_ids or ())
 
 
 def _packer(message: Message, getters: dict[str, Getter], row: int | None) -> Packer:

@@ -6,7 +6,7 @@ import math
 
 from bms_daemon.app.events import yes_or_no
 from bms_daemon.commands._cells import usable
-from bms_daemon.commands._text import Row, bar, number
+from bms_daemon.commands._text import Row, bar, lasts, number, words
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import (
     Binding,
@@ -36,11 +36,6 @@ BADGES = {
     S.LATCHED: "on_bad",
 }
 QUIET_W = 10.0  # below: neither charging nor discharging
-
-
-def words(name: str) -> str:
-    """An enumeration's name as people write it."""
-    return name.lower().replace("_", " ")
 
 
 def time_of_day(elapsed_s: float, start_hour: float = 0.0) -> str:
@@ -109,6 +104,20 @@ def _limit(name: str, limit_a: float, limit_w: float, current_a: float, binding:
         (f"▏{100 * used:3.0f} % used  " if used == used else "▏used unknown  ", "dim"),
         (f"by {words(binding.name)}", style),
     ]
+
+
+def left(estimate: Estimate) -> Row:
+    """What is left at the present load, how long it lasts, and how healthy the cells are."""
+    row: Row = [("left      ", "dim")]
+    if estimate.soc_valid and estimate.remaining is not None:
+        found = estimate.remaining
+        row += [(f"{found.energy_wh / 1000:.2f} kWh, {found.charge_ah:.1f} Ah  ", "strong")]
+        row += [(f"{lasts(found.time_to_empty_s, found.time_to_full_s)}  ", "")]
+    else:
+        row.append(("unknown  ", "warn"))
+    if estimate.ageing is not None:
+        row += [("SOH ", "dim"), (f"{100 * estimate.ageing.soh:.1f} % ± {100 * estimate.ageing.soh_sigma:.1f} %", "")]
+    return row
 
 
 def contactors(snapshot: Snapshot) -> Row:

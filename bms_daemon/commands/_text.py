@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 Span: TypeAlias = tuple[str, str]
@@ -67,3 +68,17 @@ def number(value: float, form: str, unit: str) -> str:
     """``value`` in a format such as ``7.2f``, a dash of the same width when it is not known."""
     width = int(form.lstrip("+").split(".")[0])
     return f"{value:{form}} {unit}" if value == value else f"{'-':>{width}} {unit}"
+
+
+def words(name: str) -> str:
+    """An enumeration's name as people write it."""
+    return name.lower().replace("_", " ")
+
+
+def lasts(empty_s: float | None, full_s: float | None) -> str:
+    """Hours and minutes to the end that the present current leads to; None and infinity are no end."""
+    for name, span_s in (("empty", empty_s), ("full", full_s)):
+        if span_s is not None and math.isfinite(span_s):
+            minutes = round(span_s / 60.0)
+            return f"{name} in {minutes // 60} h {minutes % 60:02} min"
+    return "no end in sight"

@@ -11,7 +11,7 @@ from bms_daemon.commands._frames import Decoded, FrameTap
 from bms_daemon.commands._notes import Note, Notes
 from bms_daemon.commands._progress import Pace, Stopwatch
 from bms_daemon.commands._screen import Screen
-from bms_daemon.commands._text import Row, rule
+from bms_daemon.commands._text import Row, rule, words
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import Snapshot
 
@@ -74,7 +74,7 @@ class Journey:
         if last is None:
             return f"{name}: ended before the first tick"
         soc = f", SOC {100 * last.estimate.soc:.1f} %" if last.estimate.soc_valid else ""
-        state = _panes.words(last.control.state.name)
+        state = words(last.control.state.name)
         span = f"{self.elapsed_s / 60.0:.1f} simulated minutes in {self.watch.elapsed_s:.1f} s"
         return f"{name}: ended in {state} after {span}{soc}"
 
@@ -172,6 +172,7 @@ def _upper(scene: Scene, width: int) -> list[Row]:
         [("─" * width, "dim")],
         _panes.pack(snapshot),
         *_panes.limits(snapshot),
+        _panes.left(snapshot.estimate),
         _panes.contactors(snapshot),
         _panes.temperatures(snapshot, scene.settings),
     ]
@@ -204,5 +205,5 @@ def line(snapshot: Snapshot) -> str:
     soc = f"SOC {100 * snapshot.estimate.soc:5.1f} %" if snapshot.estimate.soc_valid else "SOC unknown"
     worst = snapshot.faults.worst
     fault = f"  {worst.code} ({worst.reaction.name})" if worst else ""
-    state = _panes.words(snapshot.control.state.name)
+    state = words(snapshot.control.state.name)
     return f"{state:<10} {pack}  {soc}  limits {_panes.binding_reason(snapshot.limits)}{fault}"

@@ -55,9 +55,10 @@ def _frames_fit(path: Path, settings: Settings) -> bool:
 def _report(path: Path, settings: Settings, timing: bool) -> None:
     from bms_daemon.config.checks import advice
     from bms_daemon.config.load import config_hash
+    from bms_daemon.config.pack_cell import pack_cell
 
     pack = settings.pack
-    what = f"{pack.series}s {pack.chemistry.upper()}, {pack.capacity_ah:g} Ah"
+    what = f"{pack.series}s {pack.chemistry.upper()}, {pack.capacity_ah:g} Ah, cells as {pack_cell(settings).cell.name}"
     print(f"{path}: good. {what}; configuration {config_hash(settings)[:12]}")
     for text in advice(settings):
         print(f"  note: {text}")

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bms_daemon.commands._connect import OK, add_target, waiting, with_link
+from bms_daemon.commands._text import lasts, words
 from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
 from bms_daemon.runtime.log import printable
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 WAIT_S = 5.0
+WAYS = ("charge", "discharge")
+TEN_S = 2  # place of the horizon of 10 s
 CLEAR = "\x1b[H\x1b[J"
 DESCRIPTION = "Shows state, charge, limits with what binds them, the age of every source, and faults."
 
@@ -80,6 +83,9 @@ def _pack(snapshot: dict[str, Any]) -> list[tuple[str, str]]:
         ("node", f"{snapshot['node']}, tick {snapshot['tick']}"),
         ("state", f"{control['state']}{reason}{pending}"),
         ("soc", _soc(estimate)),
+        ("left", _left(estimate)),
+        ("health", _health(estimate["ageing"])),
+        ("power for 10 s", _power(estimate["power"])),
         ("current", _number(measured["current_a"], "A") + " (positive: charging)"),
         ("pack", f"{_number(scan.get('pack_v'), 'V')}, link {_number(scan.get('link_v'), 'V')}"),
         ("cells", _range(scan.get("cell_v"), "V", 3)),
@@ -91,6 +97,29 @@ def _soc(estimate: dict[str, Any]) -> str:
     if not estimate["soc_valid"] or estimate["soc"] is None:
         return "unknown"
     return f"{100.0 * estimate['soc']:.1f} % +- {100.0 * estimate['soc_sigma']:.1f} %"
+
+
+def _left(estimate: dict[str, Any]) -> str:
+    found = estimate["remaining"]
+    if found is None or not estimate["soc_valid"]:
+        return "unknown"
+    span = lasts(found["time_to_empty_s"], found["time_to_full_s"])
+    return f"{found['energy_wh'] / 1000.0:.2f} kWh, {found['charge_ah']:.1f} Ah at the present load, {span}"
+
+
+def _health(ageing: dict[str, Any] | None) -> str:
+    if ageing is None:
+        return "unknown"
+    capacity = f"capacity {100.0 * ageing['soh']:.1f} % +- {100.0 * ageing['soh_sigma']:.1f} %"
+    growth = f"resistance {100.0 * ageing['growth']:.0f} % +- {100.0 * ageing['growth_sigma']:.0f} %"
+    return f"{capacity}, {growth} (from: {words(ageing['why'])})"
+
+
+def _power(power: dict[str, Any] | None) -> str:
+    if power is None:
+        return "unknown"
+    ways = (f"{way} {power[f'{way}_w'][TEN_S] / 1000.0:.2f} kW: {power[f'{way}_binding'][TEN_S]}" for way in WAYS)
+    return ", ".join(ways)
 
 
 def _range(values: list[float | None] | None, unit: str, digits: int) -> str:
@@ -107,7 +136,7 @@ def _range(values: list[float | None] | None, unit: str, digits: int) -> str:
 def _limits(limits: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (f"{way} limit", f"{_number(limits[f'{way}_a'], 'A')}, {_number(limits[f'{way}_w'], 'W', 0)}: {binding}")
-        for way in ("charge", "discharge")
+        for way in WAYS
         for binding in (limits[f"{way}_binding"],)
     ]
 

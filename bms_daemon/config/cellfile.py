@@ -35,6 +35,10 @@ class Identity(Section):
     max_v: CellVolts
     charge_max_c: float = Field(gt=0.0, le=20.0, default=1.0, description="Largest charge current over capacity, 1/h.")
     discharge_max_c: float = Field(gt=0.0, le=50.0, default=3.0)
+    charge_min_degc: Degrees = 0.0
+    charge_max_degc: Degrees = 45.0
+    discharge_min_degc: Degrees = -20.0
+    discharge_max_degc: Degrees = 60.0
 
 
 class OpenCircuit(Section):
@@ -76,6 +80,13 @@ class Hysteresis(Section):
     rate: float = Field(gt=0.0, le=1000.0, description="e-folds of the hysteresis for a throughput of one capacity.")
 
 
+class Heat(Section):
+    """The cell as one mass that warms: heat capacity, and thermal resistance to its surroundings."""
+
+    capacity_j_per_k: float = Field(gt=0.0, le=1e7)
+    resistance_k_per_w: float = Field(gt=0.0, le=1e4)
+
+
 class CellFile(Section):
     """The whole file."""
 
@@ -84,6 +95,7 @@ class CellFile(Section):
     ocv: OpenCircuit
     resistance: Resistance
     hysteresis: Hysteresis | None = None
+    heat: Heat | None = None
 
     @model_validator(mode="after")
     def _shapes(self) -> CellFile:
@@ -113,8 +125,11 @@ def _misfits(file: CellFile) -> list[str]:
         wrong.append(f"resistance.pair_ohm needs {len(res.tau_s)} tables, one a tau_s")
     if not (ocv.soc[0] <= 0.0 and ocv.soc[-1] >= 1.0):
         wrong.append("ocv.soc must reach from 0 to 1")
-    if file.cell.min_v >= file.cell.max_v:
-        wrong.append("cell.min_v must be below cell.max_v")
+    limits = file.cell.model_dump()
+    pairs = [(f"{way}_min_degc", f"{way}_max_degc") for way in ("charge", "discharge")]
+    for low, high in [("min_v", "max_v"), *pairs]:
+        if limits[low] >= limits[high]:
+            wrong.append(f"cell.{low} must be below cell.{high}")
     return wrong
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bms_daemon.config.cellfile import CellFileError
 from bms_daemon.config.checks import cross_checks
 from bms_daemon.config.mend import Mender
+from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Section, Settings
 
 ModelOf = Callable[[str, str], type[Section]]  # (role, kind) -> a driver's settings model; ValueError if there is none
@@ -54,9 +56,11 @@ def load(path: Path, model_of: ModelOf) -> Settings:
         problems += _relations(table, model_of, problems)
     else:
         problems = [Problem(*found) for found in cross_checks(settings)]
+        settings = _rooted(settings, path)
+        problems += _unusable_cell(settings)
     if settings is None or problems:
         raise ConfigError(path, list(dict.fromkeys(problems)))
-    return _rooted(settings, path)
+    return settings
 
 
 def config_hash(settings: Settings) -> str:
@@ -148,7 +152,7 @@ def _loosened(value: Any, key: str = "") -> Any:
     return value
 
 
-PATH_KEYS = frozenset({"path", "socket", "file", "password_file", "watchdog_device"})
+PATH_KEYS = frozenset({"path", "socket", "file", "password_file", "watchdog_device", "cell_file"})
 
 
 def _problems(error: ValidationError, prefix: str) -> list[Problem]:
@@ -174,9 +178,20 @@ def _text(kind: str, message: str) -> str:
 
 
 def _rooted(settings: Settings, path: Path) -> Settings:
-    """The path of a user's DBC is relative to the file."""
-    user = settings.can.user_dbc
-    if user is None or user.file.is_absolute():
-        return settings
-    rooted = user.model_copy(update={"file": path.parent / user.file})
-    return settings.model_copy(update={"can": settings.can.model_copy(update={"user_dbc": rooted})})
+    """The paths of a user's DBC and cell file are relative to the file; a shipped cell's name is no path."""
+    user, pack = settings.can.user_dbc, settings.pack
+    if user is not None:
+        rooted = user.model_copy(update={"file": path.parent / user.file})
+        settings = settings.model_copy(update={"can": settings.can.model_copy(update={"user_dbc": rooted})})
+    if pack.cell_file is not None and pack.cell_file.suffix:
+        cell_file = path.parent / pack.cell_file
+        settings = settings.model_copy(update={"pack": pack.model_copy(update={"cell_file": cell_file})})
+    return settings
+
+
+def _unusable_cell(settings: Settings) -> list[Problem]:
+    try:
+        pack_cell(settings)
+    except CellFileError as error:
+        return [Problem("pack.cell_file", "", str(error))]
+    return []

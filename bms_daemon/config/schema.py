@@ -35,6 +35,7 @@ class Pack(Section):
     series: int = Field(ge=1, le=400)
     capacity_ah: float = Field(gt=0.0, le=5000.0)
     rated_current_a: Amps
+    cell_file: Path | None = Field(default=None, description="A shipped cell's name, or a file; without it generic.")
 
 
 class CellLimits(Section):

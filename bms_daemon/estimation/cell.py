@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ OCV_STEP, CIRCUIT_STEP = 0.001, 0.0025
 COLDEST_DEGC, HOTTEST_DEGC = -45, 85  # the grid's ends in steps of 1 K
 OCV_MARGIN_K = 3.0  # how far the temperature term is carried beyond what was measured
 FAST_S = 30.0  # a pair with a shorter time constant counts as fast
+VOLTS_LOW, VOLTS_HIGH = 0.5, 1.25  # of the cell's own limits: what is beyond is no cell's voltage
+KEPT = 4  # arrays of temperatures
 NO_KNEE_C = 1e6  # so far away that the current is not bent
 
 
@@ -33,8 +37,26 @@ class Circuit:
     cold: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _Warmth:
+    """What temperatures alone decide; numbers in place of arrays where all of them are the same.
+
+    ``away_k`` from 25 degC, no further than the curve's slopes hold; ``curve``, ``row`` where the curve's and the
+    circuit's tables begin for them; ``share`` of the way to the circuit's next row; how ``strange`` they are, 1/K.
+    """
+
+    away_k: FloatArray | float
+    curve: np.ndarray | int
+    row: FloatArray | float
+    share: FloatArray | float
+    strange: FloatArray
+
+
 class Cell:
-    """Look-up of open-circuit voltage and circuit. All arguments broadcast to (n,)."""
+    """Look-up of open-circuit voltage and circuit. All arguments broadcast to (n,).
+
+    Temperatures change seldom: what follows from the last few arrays of them is kept, by their contents.
+    """
 
     def __init__(self, file: CellFile) -> None:
         self.file = file
@@ -43,47 +65,68 @@ class Cell:
         self.hysteresis_rate = file.hysteresis.rate if file.hysteresis else 0.0
         self.fast_pairs = int(np.searchsorted(self.tau_s, FAST_S))
         self.knee_a = (file.resistance.knee_c or NO_KNEE_C) * self.capacity_ah
+        self.possible_v = VOLTS_LOW * file.cell.min_v, VOLTS_HIGH * file.cell.max_v
         self._span_degc = file.ocv.temperature_min_degc, file.ocv.temperature_max_degc
         self._known_degc = file.resistance.temperature_degc[0], file.resistance.temperature_degc[-1]
-        self._ocv = self._ocv_grid()
-        self._circuit = self._circuit_grid()
+        self._ocv, self._warm = self._ocv_grid()
+        self._circuit, self._states = self._circuit_grid()
+        self._found = lru_cache(maxsize=KEPT)(self._find)
 
     def ocv_v(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
         """Open-circuit voltage without hysteresis, V."""
+        warmth = self._warmth(temp_degc)
         at = (within(soc, SOC_LOW, SOC_HIGH) - SOC_LOW) * (1.0 / OCV_STEP)
-        low = np.minimum(at.astype(np.intp), self._ocv.shape[1] - 2)
-        left, right = self._ocv[:, low], self._ocv[:, low + 1]
-        base, cold, warm = left + (right - left) * (at - low)
-        low_degc, high_degc = self._span_degc
-        away_k = within(temp_degc, low_degc - OCV_MARGIN_K, high_degc + OCV_MARGIN_K) - (REFERENCE_K - KELVIN)
-        found: FloatArray = base + away_k * np.where(away_k < 0.0, cold, warm)
-        return found
+        low = at.astype(np.intp)
+        found = self._ocv.take(low + warmth.curve, axis=1)
+        base, per_k = found[:2] + found[2:] * (at - low)
+        voltage_v: FloatArray = base + warmth.away_k * per_k
+        return voltage_v
 
     def circuit(self, soc: FloatArray, temp_degc: FloatArray) -> Circuit:
         """Resistances and hysteresis: nearest in state of charge, straight in temperature."""
-        step = within((soc - SOC_LOW) / CIRCUIT_STEP + 0.5, 0.0, self._circuit.shape[1] - 1.0).astype(np.intp)
-        at = within(temp_degc, COLDEST_DEGC, HOTTEST_DEGC - 1e-6) - COLDEST_DEGC
-        low = at.astype(np.intp)
-        share = at - low
-        left, right = self._circuit[low, step].T, self._circuit[low + 1, step].T
-        found = left + (right - left) * share
+        warmth = self._warmth(temp_degc)
+        nearest = within((soc - (SOC_LOW - 0.5 * CIRCUIT_STEP)) * (1.0 / CIRCUIT_STEP), 0.0, self._states - 1.0)
+        place = (warmth.row + nearest).astype(np.intp)
+        left, right = self._circuit.take(place, axis=1), self._circuit.take(place + self._states, axis=1)
+        found = left + (right - left) * warmth.share
         return Circuit(found[0], found[1:-2], found[-2], found[-1])
 
     def strangeness(self, temp_degc: FloatArray) -> FloatArray:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
-        near_degc = within(temp_degc, *self._known_degc)
-        found: FloatArray = np.abs(1.0 / (KELVIN + temp_degc) - 1.0 / (KELVIN + near_degc))
-        return found
+        return self._warmth(temp_degc).strange
 
-    def _ocv_grid(self) -> FloatArray:
-        """(3, steps): voltage, V, and its slopes below and above 25 degC, V/K. Beyond the file's ends it stays."""
+    def _warmth(self, temp_degc: FloatArray) -> _Warmth:
+        return self._found(temp_degc.tobytes(), temp_degc.shape)
+
+    def _find(self, content: bytes, shape: tuple[int, ...]) -> _Warmth:
+        """For one number where all temperatures are the same, which is much faster, else for every one."""
+        each = np.frombuffer(content).reshape(shape)
+        alike = content == content[:8] * each.size
+        temp_degc: Any = each.item(0) if alike else each
+        least, most = (min, max) if alike else (np.minimum, np.maximum)
+        low_degc, high_degc = self._span_degc
+        slope_degc = least(most(temp_degc, low_degc - OCV_MARGIN_K), high_degc + OCV_MARGIN_K)
+        known_degc = least(most(temp_degc, self._known_degc[0]), self._known_degc[1])
+        at = least(most(temp_degc, COLDEST_DEGC), HOTTEST_DEGC - 1e-6) - COLDEST_DEGC
+        away_k, row = slope_degc - (REFERENCE_K - KELVIN), at // 1.0
+        strange = np.zeros(shape) + abs(1.0 / (KELVIN + temp_degc) - 1.0 / (KELVIN + known_degc))
+        return _Warmth(away_k, (away_k >= 0.0) * self._warm, row * self._states, at - row, strange)
+
+    def _ocv_grid(self) -> tuple[FloatArray, int]:
+        """(4, 2 steps), and where its second half begins, which holds for 25 degC and above.
+
+        Voltage, V, its slope by temperature, V/K, and the steps of both to the next. Beyond the file's ends it stays.
+        """
         ocv = self.file.ocv
         soc = np.arange(SOC_LOW, SOC_HIGH + OCV_STEP / 2, OCV_STEP)
         rows = ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k
-        return np.array([np.interp(soc, ocv.soc, row) for row in rows])
+        base, cold, warm = (np.interp(soc, ocv.soc, row) for row in rows)
+        values = np.array([[base, base], [cold, warm]])
+        steps = np.diff(values, axis=-1, append=values[..., -1:])
+        return np.concatenate([values, steps]).reshape(4, -1), soc.size
 
-    def _circuit_grid(self) -> FloatArray:
-        """(temperatures, states, 1 + pairs + 2)."""
+    def _circuit_grid(self) -> tuple[FloatArray, int]:
+        """(1 + pairs + 2, temperatures * states), and the number of states."""
         res, hyst = self.file.resistance, self.file.hysteresis
         soc = np.arange(SOC_LOW, SOC_HIGH + CIRCUIT_STEP / 2, CIRCUIT_STEP)
         degc = np.arange(COLDEST_DEGC, HOTTEST_DEGC + 1.0)
@@ -97,7 +140,7 @@ class Cell:
             _surface(soc, known, hyst.soc, res.temperature_degc, hyst.voltage_v) if hyst else np.zeros_like(tables[0])
         )
         parts = [table * beyond[:, None] for table in tables] + [voltage, np.broadcast_to(cold[:, None], voltage.shape)]
-        return np.stack(parts, axis=-1)
+        return np.reshape(parts, (len(parts), -1)), soc.size
 
 
 def within(value: FloatArray, low: float | FloatArray, high: float | FloatArray) -> FloatArray:

@@ -16,10 +16,11 @@ from bms_daemon.estimation.soc_filter import (
     SOC,
     FilterState,
     begin,
-    correct,
     pass_blind,
     predict,
+    recapacitate,
 )
+from bms_daemon.estimation.soc_voltage import correct
 from bms_daemon.estimation.tuning import USUAL, Tuning
 from bms_daemon.model import FloatArray
 
@@ -27,19 +28,22 @@ LEAST_SIGMA = 0.0035  # the definition of full, the curve's own error: what no f
 UNKNOWN_SIGMA = 1.0  # of a start that nobody gave, around one half: any
 WRONG_GUESS = 0.01  # belief in any other state than the given one, beside that in the given one
 LOAD_DOUBT = 0.5  # how wrong the voltage under the first load may be, of that across the series resistance
-VOLTS_LOW, VOLTS_HIGH = 0.5, 1.25  # of the cell's own limits: what is beyond is no cell's voltage
 UNKNOWN_DEGC = 25.0  # until a temperature has been seen
 DEGC_MIN, DEGC_MAX = -60.0, 150.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One sample of n cells: s since the one before, A (charging positive), V, degC; NaN where not known."""
+    """One sample of n cells: s since the one before, A (charging positive), V, degC; NaN where not known.
+
+    ``mean_a``: the current's mean since the sample before, A, where somebody counted in between.
+    """
 
     dt_s: float
     current_a: FloatArray
     cell_v: FloatArray
     temp_degc: FloatArray
+    mean_a: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +66,67 @@ class SocState:
         found: FloatArray = np.minimum(np.sqrt(self.filter.cov[SOC, SOC] + LEAST_SIGMA**2), 1.0)
         return found
 
-    def capacity_ah(self, cell: Cell) -> FloatArray:
+    @property
+    def capacity_ah(self) -> FloatArray:
         """What the filter makes of the capacity while it follows the voltage, Ah, (n,)."""
-        found: FloatArray = cell.capacity_ah * (1.0 + self.filter.mean[CAPACITY])
+        found: FloatArray = self.filter.capacity_ah * (1.0 + self.filter.mean[CAPACITY])
         return found
 
 
-def start(cell: Cell, reading: Reading, soc: FloatArray | None = None, tuning: Tuning = USUAL) -> SocState:
-    """Begin with a state of charge (n,) that somebody knows, or else with what the voltages alone say."""
+def start(
+    cell: Cell,
+    reading: Reading,
+    soc: FloatArray | None = None,
+    soc_sigma: FloatArray | None = None,
+    *,
+    capacity_ah: FloatArray | None = None,
+    growth: FloatArray | None = None,
+    tuning: Tuning = USUAL,
+) -> SocState:
+    """Begin with a state of charge (n,) that somebody knows, or else (None, NaN) with what the voltages alone say.
+
+    ``capacity_ah`` and ``growth`` of the resistances (n,) are those of each cell by now; without them, the cell file's.
+    """
     temp_degc = _temperature(reading.temp_degc, np.full_like(reading.cell_v, UNKNOWN_DEGC))
-    current_a = np.where(_sane_current(cell, reading, tuning), reading.current_a, 0.0)
-    usable = _usable(cell, reading, tuning)
-    guess = np.full_like(reading.cell_v, 0.5) if soc is None else within(soc, 0.0, 1.0)
-    sigma = UNKNOWN_SIGMA if soc is None else tuning.soc_sigma
+    sampled = _sane(cell, reading.current_a, tuning)
+    current_a = np.where(sampled, reading.current_a, 0.0)
+    usable = sampled & _is_voltage(cell, reading.cell_v)
+    guess, sigma = _guess(reading.cell_v.size, soc, soc_sigma, tuning)
     cell_v = np.where(usable, reading.cell_v, 0.0)
     seen, seen_sigma = _first_look(cell, (guess, sigma), cell_v, current_a, temp_degc, tuning)
     first = np.where(usable, seen, guess), np.where(usable, seen_sigma, sigma)
-    state = begin(cell, *first, temp_degc, current_a, tuning)
+    state = begin(cell, *first, temp_degc, current_a, tuning, capacity_ah, growth)
     return SocState(state, first[0] if soc is None else guess, temp_degc, ~usable)
+
+
+def with_capacity(state: SocState, capacity_ah: FloatArray) -> SocState:
+    """Give every cell another capacity of its own (n,), Ah. No state of charge moves, what was learned stays."""
+    if np.array_equal(capacity_ah, state.filter.capacity_ah):
+        return state
+    return replace(state, filter=recapacitate(state.filter, capacity_ah))
+
+
+def finite(state: SocState) -> bool:
+    """Whether every number of the filter is one; if not, only a new start helps."""
+    now = state.filter
+    return bool(np.isfinite(now.mean).all() and np.isfinite(now.cov).all() and np.isfinite(now.pair_v).all())
+
+
+def _guess(
+    cells: int, soc: FloatArray | None, soc_sigma: FloatArray | None, tuning: Tuning
+) -> tuple[FloatArray, FloatArray]:
+    """What was known before the first voltage (n,), with its sigma."""
+    unknown = np.full(cells, 0.5), np.full(cells, UNKNOWN_SIGMA)
+    if soc is None:
+        return unknown
+    sigma = tuning.soc_sigma if soc_sigma is None else np.maximum(soc_sigma, LEAST_SIGMA)
+    known = soc == soc
+    return np.where(known, within(soc, 0.0, 1.0), unknown[0]), np.where(known, sigma, unknown[1])
 
 
 def _first_look(
     cell: Cell,
-    guess: tuple[FloatArray, float],
+    guess: tuple[FloatArray, FloatArray],
     cell_v: FloatArray,
     current_a: FloatArray,
     temp_degc: FloatArray,
@@ -112,38 +154,54 @@ def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning = USUAL) 
     if not reading.dt_s > 0.0:
         return state
     temp_degc = _temperature(reading.temp_degc, state.temp_degc)
-    seen = _sane_current(cell, reading, tuning)
-    usable = _usable(cell, reading, tuning)
-    current_a = np.where(seen, reading.current_a, state.filter.current_a)
-    filtered = _pass_time(cell, state.filter, reading.dt_s, current_a, seen, tuning)
-    filtered = correct(cell, filtered, np.where(usable, reading.cell_v, 0.0), current_a, temp_degc, usable, tuning)
-    published = _publish(cell, state, filtered, min(reading.dt_s, HOUR_S), tuning)
+    sampled = _sane(cell, reading.current_a, tuning)
+    current_a = np.where(sampled, reading.current_a, state.filter.current_a)
+    known, mean_a = (sampled, None) if reading.mean_a is None else _counted(cell, reading.mean_a, tuning)
+    filtered = _pass_time(cell, state.filter, reading.dt_s, current_a, mean_a, known, tuning)
+    usable = sampled & _is_voltage(cell, reading.cell_v)
+    filtered = correct(cell, filtered, reading.cell_v, current_a, temp_degc, usable, tuning)
+    moved_a = current_a if mean_a is None else mean_a
+    published = _publish(state, filtered, moved_a, min(reading.dt_s, HOUR_S), tuning)
     return SocState(filtered, published, temp_degc, ~usable)
 
 
+def _counted(cell: Cell, mean_a: FloatArray, tuning: Tuning) -> tuple[np.ndarray, FloatArray]:
+    """Where the mean current can be believed, and it."""
+    known = _sane(cell, mean_a, tuning)
+    return known, np.where(known, mean_a, 0.0)
+
+
 def _pass_time(
-    cell: Cell, state: FilterState, dt_s: float, current_a: FloatArray, seen: np.ndarray, tuning: Tuning
+    cell: Cell,
+    state: FilterState,
+    dt_s: float,
+    current_a: FloatArray,
+    mean_a: FloatArray | None,
+    known: np.ndarray,
+    tuning: Tuning,
 ) -> FilterState:
+    """Count where the current is ``known`` (n,); elsewhere, and after a long silence, nobody saw what flowed."""
     dt_s = min(dt_s, 1000.0 * HOUR_S)
-    if dt_s > tuning.gap_s or not seen.any():
+    cells = np.count_nonzero(known)
+    if dt_s > tuning.gap_s or not cells:
         return pass_blind(cell, state, dt_s, tuning)
-    counted = predict(cell, state, dt_s, current_a, tuning)
-    return counted if seen.all() else _where(seen, counted, pass_blind(cell, state, dt_s, tuning))
+    counted = predict(cell, state, dt_s, current_a, tuning, mean_a)
+    return counted if cells == known.size else _where(known, counted, pass_blind(cell, state, dt_s, tuning))
 
 
 def _where(choose: np.ndarray, yes: FilterState, no: FilterState) -> FilterState:
-    names = ("mean", "cov", "pair_v", "branch", "noise", "current_a")
+    names = ("mean", "cov", "pair_v", "branch", "noise", "current_a", "usual")
     return replace(yes, **{name: np.where(choose, getattr(yes, name), getattr(no, name)) for name in names})
 
 
-def _sane_current(cell: Cell, reading: Reading, tuning: Tuning) -> np.ndarray:
-    return np.abs(reading.current_a) <= tuning.insane_c * cell.capacity_ah
+def _sane(cell: Cell, current_a: FloatArray, tuning: Tuning) -> np.ndarray:
+    return np.abs(current_a) <= tuning.insane_c * cell.capacity_ah
 
 
-def _usable(cell: Cell, reading: Reading, tuning: Tuning) -> np.ndarray:
-    """Cells whose voltage can be compared: it is one, and the current that belongs to it is known."""
-    low_v, high_v = VOLTS_LOW * cell.file.cell.min_v, VOLTS_HIGH * cell.file.cell.max_v
-    found: np.ndarray = (reading.cell_v >= low_v) & (reading.cell_v <= high_v) & _sane_current(cell, reading, tuning)
+def _is_voltage(cell: Cell, cell_v: FloatArray) -> np.ndarray:
+    """Whether it is one that a cell of this kind can have."""
+    low_v, high_v = cell.possible_v
+    found: np.ndarray = (cell_v >= low_v) & (cell_v <= high_v)
     return found
 
 
@@ -151,9 +209,8 @@ def _temperature(measured_degc: FloatArray, last_degc: FloatArray) -> FloatArray
     return np.where((measured_degc >= DEGC_MIN) & (measured_degc <= DEGC_MAX), measured_degc, last_degc)
 
 
-def _publish(cell: Cell, state: SocState, filtered: FilterState, dt_s: float, tuning: Tuning) -> FloatArray:
+def _publish(state: SocState, filtered: FilterState, moved_a: FloatArray, dt_s: float, tuning: Tuning) -> FloatArray:
     """Towards the filter's value: as fast as charge is counted, and a bounded rate more."""
-    counted = np.abs(filtered.current_a) * dt_s / HOUR_S / cell.capacity_ah
-    reach = counted + tuning.publish_per_s * dt_s
+    reach = np.abs(moved_a) * (dt_s / HOUR_S) / filtered.capacity_ah + tuning.publish_per_s * dt_s
     wanted = within(filtered.mean[SOC], 0.0, 1.0)
     return within(wanted, state.published - reach, state.published + reach)

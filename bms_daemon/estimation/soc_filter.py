@@ -1,16 +1,16 @@
-"""Extended Kalman filter of one equivalent circuit a cell, for all cells at once.
+"""Extended Kalman filter of one equivalent circuit a cell, for all cells at once: its state, and time that passes.
 
 Its state has seven rows: state of charge, offset of the current sensor, relative error of the capacity, logarithms of
 two factors on the resistances (series with fast pairs; slow pairs), a voltage error that stays until charge has
 passed (sensor, open-circuit curve), and one that fades with time (polarisation). The pairs' voltages and the
 hysteresis follow the measured current alone: they forget their start by themselves, what is wrong with them is the
-last two rows' business. Formulas: the textbook extended Kalman filter; slope of the open-circuit curve as a secant
-over the present uncertainty.
+last two rows' business.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import exp
 
 import numpy as np
 
@@ -21,23 +21,19 @@ from bms_daemon.model import FloatArray
 SOC, BIAS, CAPACITY, FAST, SLOW, OFFSET, SAG = range(7)
 ROWS = 7
 HOUR_S = 3600.0
-SOC_MIN, SOC_MAX = -0.02, 1.02
-BIAS_MAX = 0.05  # of a capacity
-CAPACITY_MAX = 0.3
+CAPACITY_KEPT = 0.02  # how far the filter's belief may stay from the capacity that it is given, relative
 SCALE_MAX = 1.5
-ERROR_MAX_V = 1.0
-REACH_MAX = 0.15  # the curve's slope is taken over at most this far to both sides, and between these two
-SLOPE_FROM, SLOPE_TO = -0.03, 1.03
+HABIT_SOC = 1.0  # by how much charge the usual factors of the resistances follow the present ones, of a capacity
 UNKNOWN_BRANCH = 0.7  # how wrong the hysteresis is at the start, where nobody knows from which side it came
-DOUBT, DISBELIEF = 3.0, 8.0  # standard deviations from which a sample counts less, and not at all
-NOISE_MAX = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class FilterState:
     """``mean`` (7, n), ``cov`` (7, 7, n); ``pair_v`` (pairs, n); ``branch`` -1 (discharge) to 1 (charge), (n,);
     ``noise`` (n,) factor on the assumed variance; ``current_a`` (n,) of the last sample; ``circuit``
-    at it, and how ``strange`` (n,) its temperature is, 1/K away from what was measured."""
+    at it, and how ``strange`` (n,) its temperature is, 1/K away from what was measured; ``capacity_ah`` (n,) is each
+    cell's own, around which row CAPACITY is the relative error; ``usual`` (2, n) is what rows FAST and SLOW return to.
+    """
 
     mean: FloatArray
     cov: FloatArray
@@ -47,55 +43,78 @@ class FilterState:
     current_a: FloatArray
     circuit: Circuit
     strange: FloatArray
+    capacity_ah: FloatArray
+    usual: FloatArray
 
 
 def begin(
-    cell: Cell, soc: FloatArray, soc_sigma: FloatArray, temp_degc: FloatArray, current_a: FloatArray, tuning: Tuning
+    cell: Cell,
+    soc: FloatArray,
+    soc_sigma: FloatArray,
+    temp_degc: FloatArray,
+    current_a: FloatArray,
+    tuning: Tuning,
+    capacity_ah: FloatArray | None = None,
+    growth: FloatArray | None = None,
 ) -> FilterState:
-    """The state before the first sample. All arrays (n,)."""
+    """The state before the first sample. All arrays (n,); without ``capacity_ah`` and ``growth`` a cell is new."""
     circuit = cell.circuit(soc, temp_degc)
     strange = cell.strangeness(temp_degc)
     scale = tuning.scale_sigma + tuning.scale_sigma_k * strange
     zero = np.zeros_like(soc)
     mean, cov = np.zeros((ROWS, soc.size)), np.zeros((ROWS, ROWS, soc.size))
     mean[SOC] = soc
-    sigmas: tuple[FloatArray | float, ...] = (
-        soc_sigma,
-        tuning.bias_sigma * cell.capacity_ah,
-        tuning.capacity_sigma,
-        scale,
-        scale,
-        _offset_sigma(circuit, strange, UNKNOWN_BRANCH, tuning),
-        tuning.sag_sigma_v,
+    if growth is not None:
+        mean[FAST] = mean[SLOW] = within(np.log(growth), -SCALE_MAX, SCALE_MAX)
+    variances: tuple[FloatArray | float, ...] = (
+        soc_sigma**2,
+        (tuning.bias_sigma * cell.capacity_ah) ** 2,
+        tuning.capacity_sigma**2,
+        scale**2,
+        scale**2,
+        _offset_variance(circuit, strange, UNKNOWN_BRANCH, tuning),
+        tuning.sag_sigma_v**2,
     )
-    for row, sigma in enumerate(sigmas):
-        cov[row, row] = sigma
-    cov *= cov
-    return FilterState(mean, cov, np.zeros((cell.tau_s.size, soc.size)), zero, zero + 1.0, current_a, circuit, strange)
+    for row, variance in enumerate(variances):
+        cov[row, row] = variance
+    pair_v = np.zeros((cell.tau_s.size, soc.size))
+    own_ah = zero + (cell.capacity_ah if capacity_ah is None else capacity_ah)
+    usual = mean[FAST : SLOW + 1].copy()
+    return FilterState(mean, cov, pair_v, zero, zero + 1.0, current_a, circuit, strange, own_ah, usual)
 
 
-def predict(cell: Cell, state: FilterState, dt_s: float, current_a: FloatArray, tuning: Tuning) -> FilterState:
-    """Let ``dt_s`` (s, above 0) pass with the current (n,) of the new sample at its end; counting is trapezoidal."""
-    mean, cov = state.mean.copy(), state.cov.copy()
-    mean_a = 0.5 * (state.current_a + current_a) - mean[BIAS]
-    share = dt_s / HOUR_S / cell.capacity_ah
-    moved = mean_a * share * (1.0 - mean[CAPACITY])
+def predict(
+    cell: Cell,
+    state: FilterState,
+    dt_s: float,
+    current_a: FloatArray,
+    tuning: Tuning,
+    mean_a: FloatArray | None = None,
+) -> FilterState:
+    """Let ``dt_s`` (s, above 0) pass, at whose end the current is ``current_a`` (n,).
+
+    ``mean_a`` (n,) is its mean over that time, where somebody counted; otherwise counting is trapezoidal, and the pairs
+    follow the sample before.
+    """
+    mean = state.mean.copy()
+    held_a = state.current_a if mean_a is None else mean_a
+    passed_a = 0.5 * (held_a + current_a) if mean_a is None else mean_a
+    share = (-dt_s / HOUR_S) / state.capacity_ah
+    passed = (mean[BIAS] - passed_a) * share
+    moved = passed * (1.0 - mean[CAPACITY])
     mean[SOC] += moved
-    to_soc = -share * cov[BIAS] - (mean_a * share) * cov[CAPACITY]
-    cov[SOC] += to_soc
-    cov[:, SOC] += to_soc
-    cov[SOC, SOC] += -share * to_soc[BIAS] - mean_a * share * to_soc[CAPACITY]
-    pair_v = _relax(cell, state, dt_s, state.current_a - mean[BIAS])
-    branch = _turn(cell, state.branch, moved)
-    offset_v = _offset_sigma(state.circuit, state.strange, tuning.branch_share, tuning)
-    _forget(mean, cov, OFFSET, np.exp(-np.abs(moved) / tuning.offset_soc), offset_v)
-    _forget(mean, cov, SAG, np.exp(-dt_s / tuning.sag_s), _sag_sigma(pair_v, state.strange, tuning))
-    walk = tuning.scale_walk**2 * np.abs(moved)
+    travelled = np.abs(moved)
+    pair_v = _relax(cell, state, dt_s, held_a - mean[BIAS])
+    kept = _kept(dt_s, travelled, tuning)
+    usual = _return(mean, state.usual, kept, tuning)
+    cov = _scaled(state.cov, kept)
+    _carry(cov, share, -passed)
+    _variances(cov)[FAST:] += (1.0 - kept * kept) * _spreads(state, pair_v, tuning)
     cov[SOC, SOC] += tuning.soc_walk**2 * dt_s
     cov[BIAS, BIAS] += (tuning.bias_walk * cell.capacity_ah) ** 2 * dt_s
-    cov[FAST, FAST] += tuning.fast_share * walk
-    cov[SLOW, SLOW] += walk
-    return replace(state, mean=mean, cov=cov, pair_v=pair_v, branch=branch)
+    branch = _turn(cell, state.branch, moved, travelled)
+    noise, circuit, strange = state.noise, state.circuit, state.strange
+    return FilterState(mean, cov, pair_v, branch, noise, state.current_a, circuit, strange, state.capacity_ah, usual)
 
 
 def pass_blind(cell: Cell, state: FilterState, dt_s: float, tuning: Tuning) -> FilterState:
@@ -103,127 +122,100 @@ def pass_blind(cell: Cell, state: FilterState, dt_s: float, tuning: Tuning) -> F
     cov, mean = state.cov.copy(), state.mean.copy()
     unseen = min(1.0, tuning.blind_c * dt_s / HOUR_S)
     cov[SOC, SOC] = np.minimum(cov[SOC, SOC] + unseen**2, 1.0)
-    lost_v = np.abs(state.pair_v).sum(axis=0)
     pair_v = state.pair_v * np.exp(-dt_s / cell.tau_s)[:, None]
-    _forget(mean, cov, SAG, np.exp(-dt_s / tuning.sag_s), tuning.sag_sigma_v + lost_v)
-    offset_v = _offset_sigma(state.circuit, state.strange, tuning.branch_share, tuning)
-    cov[OFFSET, OFFSET] = np.maximum(cov[OFFSET, OFFSET], offset_v**2)
+    keep = exp(-dt_s / tuning.sag_s)
+    mean[SAG] *= keep
+    cov[SAG] *= keep
+    cov[:, SAG] *= keep
+    cov[SAG, SAG] += (1.0 - keep**2) * (tuning.sag_sigma_v + np.add.reduce(np.abs(state.pair_v))) ** 2
+    offset_v2 = _offset_variance(state.circuit, state.strange, tuning.branch_share, tuning)
+    cov[OFFSET, OFFSET] = np.maximum(cov[OFFSET, OFFSET], offset_v2)
     return replace(state, mean=mean, cov=cov, pair_v=pair_v)
 
 
-def correct(
-    cell: Cell,
-    state: FilterState,
-    cell_v: FloatArray,
-    current_a: FloatArray,
-    temp_degc: FloatArray,
-    usable: np.ndarray,
-    tuning: Tuning,
-) -> FilterState:
-    """Compare the model with measured voltages (n,) and move towards them where ``usable`` (n,) says so."""
-    mean = state.mean
-    circuit = cell.circuit(mean[SOC], temp_degc)
-    state = replace(state, circuit=circuit, strange=cell.strangeness(temp_degc))
-    expected_v, slopes = _observe(cell, state, current_a, temp_degc, tuning)
-    gain = np.einsum("ijn,jn->in", state.cov, slopes)
-    noise = _noise_variance(state, current_a, tuning)
-    known = (slopes * gain).sum(axis=0)
-    error_v = np.where(usable, cell_v - expected_v, 0.0)
-    surprise = error_v**2 / (known + noise * state.noise)
-    adapted = within(state.noise * np.exp(tuning.adapt * (np.minimum(surprise, 9.0) - 1.0)), 1.0, NOISE_MAX)
-    factor = np.where(usable, adapted, state.noise)
-    spread = known + noise * factor
-    deviation = np.abs(error_v) / np.sqrt(spread)
-    trust = np.where(deviation > DISBELIEF, 0.0, np.minimum(1.0, DOUBT / np.maximum(deviation, 1e-9)))
-    gain_k = gain * np.where(usable & (trust > 0.0), 1.0 / spread, 0.0)
-    mean = _bounded(cell, mean + gain_k * (trust * error_v))
-    cov = state.cov - gain_k[:, None] * gain[None]
-    return replace(state, mean=mean, cov=cov, noise=factor, current_a=current_a)
+def recapacitate(state: FilterState, capacity_ah: FloatArray) -> FilterState:
+    """Another own capacity (n,), Ah, for every cell.
+
+    What the filter believes of the capacity stays as far as CAPACITY_KEPT allows: who measured the new one saw the same
+    cells, and must not be heard twice. A belief that is further away is taken along.
+    """
+    change = state.capacity_ah / capacity_ah
+    mean, cov = state.mean.copy(), state.cov.copy()
+    kept = np.maximum(np.abs(mean[CAPACITY]), CAPACITY_KEPT)
+    mean[CAPACITY] = within((1.0 + mean[CAPACITY]) * change - 1.0, -kept, kept)
+    cov[CAPACITY] *= change
+    cov[:, CAPACITY] *= change
+    return replace(state, mean=mean, cov=cov, capacity_ah=capacity_ah)
 
 
-def model_v(cell: Cell, state: FilterState, current_a: FloatArray, temp_degc: FloatArray) -> FloatArray:
-    """The terminal voltage (n,) that the state expects at a current, V."""
-    across_v = _polarisation(cell, state, current_a).sum(axis=0)
-    found: FloatArray = cell.ocv_v(state.mean[SOC], temp_degc) + across_v + _errors(state)
-    return found
-
-
-def _observe(
-    cell: Cell, state: FilterState, current_a: FloatArray, temp_degc: FloatArray, tuning: Tuning
-) -> tuple[FloatArray, FloatArray]:
-    """Expected voltage (n,) and its slopes by every row of the state (7, n)."""
-    soc, circuit = state.mean[SOC], state.circuit
-    reach = within(np.sqrt(state.cov[SOC, SOC]), tuning.slope_soc, REACH_MAX)
-    high, low = np.minimum(soc + reach, SLOPE_TO), np.maximum(soc - reach, SLOPE_FROM)
-    here_v, high_v, low_v = cell.ocv_v(np.array([soc, high, low]), temp_degc)
-    slopes = np.ones_like(state.mean)
-    slopes[SOC] = (high_v - low_v) / (high - low)
-    slopes[BIAS] = -(circuit.series_ohm + circuit.pair_ohm.sum(axis=0))
-    slopes[CAPACITY] = 0.0
-    slopes[FAST : SLOW + 1] = _polarisation(cell, state, current_a)
-    return here_v + slopes[FAST] + slopes[SLOW] + _errors(state), slopes
-
-
-def _polarisation(cell: Cell, state: FilterState, current_a: FloatArray) -> FloatArray:
-    """(2, n): across the series resistance with the fast pairs, and across the slow pairs, each with its factor."""
-    fast = cell.fast_pairs
-    series_v = state.circuit.series_ohm * (current_a - state.mean[BIAS])
-    across_v = np.array([series_v + state.pair_v[:fast].sum(axis=0), state.pair_v[fast:].sum(axis=0)])
-    found: FloatArray = np.exp(state.mean[FAST : SLOW + 1]) * across_v
-    return found
-
-
-def _errors(state: FilterState) -> FloatArray:
-    found: FloatArray = state.mean[OFFSET] + state.mean[SAG] + state.circuit.hysteresis_v * state.branch
-    return found
+def _carry(cov: FloatArray, by_bias: FloatArray, by_capacity: FloatArray) -> None:
+    """The state of charge takes up so much of two rows' errors: as a row, then as a column."""
+    cov[SOC] += by_bias * cov[BIAS] + by_capacity * cov[CAPACITY]
+    cov[SOC, SOC] += by_bias * cov[SOC, BIAS] + by_capacity * cov[SOC, CAPACITY]
+    cov[BIAS:, SOC] = cov[SOC, BIAS:]
 
 
 def _relax(cell: Cell, state: FilterState, dt_s: float, current_a: FloatArray) -> FloatArray:
     """The pairs' voltages after ``dt_s`` of a constant current."""
-    keep = np.exp(-dt_s / cell.tau_s)[:, None]
-    pair_a = saturated_a(current_a, cell.knee_a / state.circuit.cold)
-    relaxed: FloatArray = keep * state.pair_v + (1.0 - keep) * (state.circuit.pair_ohm * pair_a)
+    end_v = state.circuit.pair_ohm * saturated_a(current_a, cell.knee_a / state.circuit.cold)
+    relaxed: FloatArray = end_v + np.exp(-dt_s / cell.tau_s)[:, None] * (state.pair_v - end_v)
     return relaxed
 
 
-def _turn(cell: Cell, branch: FloatArray, moved: FloatArray) -> FloatArray:
+def _turn(cell: Cell, branch: FloatArray, moved: FloatArray, travelled: FloatArray) -> FloatArray:
     """Hysteresis follows the charge that passes."""
     if cell.hysteresis_rate == 0.0:
         return branch
-    keep = np.exp(-cell.hysteresis_rate * np.abs(moved))
-    turned: FloatArray = keep * branch + (1.0 - keep) * np.sign(moved)
+    towards = np.sign(moved)
+    turned: FloatArray = towards + np.exp(-cell.hysteresis_rate * travelled) * (branch - towards)
     return turned
 
 
-def _forget(mean: FloatArray, cov: FloatArray, row: int, keep: FloatArray, sigma: FloatArray) -> None:
-    """A first-order Gauss-Markov process: ``keep`` of it stays, ``sigma`` is where its spread goes."""
-    mean[row] *= keep
-    cov[row] *= keep
-    cov[:, row] *= keep
-    cov[row, row] += (1.0 - keep**2) * sigma**2
+def _kept(dt_s: float, travelled: FloatArray, tuning: Tuning) -> FloatArray:
+    """(4, n): how much of rows FAST to SAG is left after a time and a charge."""
+    kept = np.empty((4, travelled.size))
+    kept[:2] = np.exp(travelled * (-1.0 / tuning.scale_soc))
+    kept[2] = np.exp(travelled * (-1.0 / tuning.offset_soc))
+    kept[3] = exp(-dt_s / tuning.sag_s)
+    return kept
 
 
-def _offset_sigma(circuit: Circuit, strange: FloatArray, branch_share: float, tuning: Tuning) -> FloatArray:
-    curve_v = tuning.offset_sigma_v + tuning.offset_sigma_k * strange
-    found: FloatArray = np.hypot(curve_v, branch_share * circuit.hysteresis_v)
+def _spreads(state: FilterState, pair_v: FloatArray, tuning: Tuning) -> FloatArray:
+    """(4, n): where the variances of rows FAST to SAG go when nobody looks."""
+    spreads = np.empty((4, pair_v.shape[1]))
+    scale = tuning.scale_sigma + tuning.scale_sigma_k * state.strange
+    spreads[:2] = scale * scale
+    spreads[2] = _offset_variance(state.circuit, state.strange, tuning.branch_share, tuning)
+    sag_v = tuning.sag_sigma_v + (tuning.sag_share + tuning.sag_share_k * state.strange) * np.add.reduce(np.abs(pair_v))
+    spreads[3] = sag_v * sag_v
+    return spreads
+
+
+def _offset_variance(circuit: Circuit, strange: FloatArray, branch_share: float, tuning: Tuning) -> FloatArray:
+    curve_v, branch_v = tuning.offset_sigma_v + tuning.offset_sigma_k * strange, branch_share * circuit.hysteresis_v
+    found: FloatArray = curve_v * curve_v + branch_v * branch_v
     return found
 
 
-def _sag_sigma(pair_v: FloatArray, strange: FloatArray, tuning: Tuning) -> FloatArray:
-    share = tuning.sag_share + tuning.sag_share_k * strange
-    found: FloatArray = tuning.sag_sigma_v + share * np.abs(pair_v).sum(axis=0)
-    return found
+def _return(mean: FloatArray, usual: FloatArray, kept: FloatArray, tuning: Tuning) -> FloatArray:
+    """Rows FAST to SAG are first-order Gauss-Markov processes: the factors around the usual, the errors around 0.
+
+    What is usual follows the factors, slowly, for cells age: the new one (2, n).
+    """
+    away = mean[FAST : SLOW + 1] - usual
+    mean[FAST:] *= kept
+    mean[FAST : SLOW + 1] = usual + kept[:2] * away
+    return usual + away * ((1.0 - kept[0]) * (tuning.scale_soc / HABIT_SOC))
 
 
-def _noise_variance(state: FilterState, current_a: FloatArray, tuning: Tuning) -> FloatArray:
-    series = state.circuit.series_ohm
-    step_v = tuning.skew_share * series * (current_a - state.current_a)
-    found: FloatArray = tuning.noise_v**2 + (tuning.noise_share * series * current_a) ** 2 + step_v**2
-    return found
+def _scaled(cov: FloatArray, kept: FloatArray) -> FloatArray:
+    """Rows and columns FAST to SAG times what is kept of them."""
+    factors = np.ones((ROWS, kept.shape[1]))
+    factors[FAST:] = kept
+    scaled: FloatArray = cov * factors[:, None]
+    return np.multiply(scaled, factors, scaled)
 
 
-def _bounded(cell: Cell, mean: FloatArray) -> FloatArray:
-    bias_max = BIAS_MAX * cell.capacity_ah
-    low = np.array([SOC_MIN, -bias_max, -CAPACITY_MAX, -SCALE_MAX, -SCALE_MAX, -ERROR_MAX_V, -ERROR_MAX_V])
-    high = np.array([SOC_MAX, bias_max, CAPACITY_MAX, SCALE_MAX, SCALE_MAX, ERROR_MAX_V, ERROR_MAX_V])
-    return within(mean, low[:, None], high[:, None])
+def _variances(cov: FloatArray) -> FloatArray:
+    """The diagonal (7, n) of a covariance, to be written to."""
+    return cov.reshape(ROWS * ROWS, -1)[:: ROWS + 1]

@@ -1,19 +1,31 @@
-"""State of power: what each cell can give or take for a time without leaving its limits, and which limit binds."""
+"""State of power: what each cell can give or take for a time without leaving its limits, and which limit binds.
+
+The model is carried forward with a constant current; what it is not sure of is taken on the safe side. A current for
+a horizon holds from now to its end, so a longer horizon never allows more.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, saturated_a
-from bms_daemon.estimation.soc import SocState
-from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC
+from bms_daemon.config.cellfile import CellFile, Heat
+from bms_daemon.estimation.cell import Cell, Circuit
+from bms_daemon.estimation.heat import allowed_a, reversible_v, rise_k_per_w
+from bms_daemon.estimation.soc import UNKNOWN_DEGC, SocState
+from bms_daemon.estimation.sop_path import Ahead, look_ahead
+from bms_daemon.estimation.sop_search import meet
 from bms_daemon.model import FloatArray
 
-ROUNDS = 4  # of the search for the current at which the voltage meets its limit; each leaves a few per cent of the last
+CONTINUOUS_S = 1800.0  # as the thirty-minute power of UN Regulation 85; what charge there is counts as well
+HORIZONS_S: tuple[float, ...] = (1.0, 2.0, 10.0, 30.0, CONTINUOUS_S)
 CAUTION = 1.0  # standard deviations on the safe side
+DISCHARGE, CHARGE = -1.0, 1.0
+ABSURD, ROUNDING = 1e6, 1e-6  # sum of a state's numbers that is none any more; variance below 0 that is rounding
+Hottest = float | FloatArray | None
 
 
 class Why(IntEnum):
@@ -22,6 +34,36 @@ class Why(IntEnum):
     CURRENT = 0
     VOLTAGE = 1
     SOC = 2
+    TEMPERATURE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may be asked of a cell; currents are magnitudes."""
+
+    min_v: float
+    max_v: float
+    charge_max_a: float
+    discharge_max_a: float
+    charge_min_degc: float
+    charge_max_degc: float
+    discharge_min_degc: float
+    discharge_max_degc: float
+
+    @classmethod
+    def of(cls, file: CellFile) -> Self:
+        """What the cell file itself allows."""
+        cell = file.cell
+        return cls(
+            cell.min_v,
+            cell.max_v,
+            cell.charge_max_c * cell.capacity_ah,
+            cell.discharge_max_c * cell.capacity_ah,
+            cell.charge_min_degc,
+            cell.charge_max_degc,
+            cell.discharge_min_degc,
+            cell.discharge_max_degc,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,83 +75,166 @@ class Power:
     why: np.ndarray
 
 
-def discharge_power(cell: Cell, state: SocState, horizons_s: FloatArray) -> Power:
-    """What each cell can give for each horizon (s)."""
-    return _power(cell, state, horizons_s, -1.0)
+def discharge_power(
+    cell: Cell,
+    state: SocState,
+    bounds: Bounds,
+    hottest_degc: Hottest = None,
+    horizons_s: tuple[float, ...] = HORIZONS_S,
+    caution: float = CAUTION,
+) -> Power:
+    """What each cell can give for each horizon (s, rising). Arguments as of `both_powers`."""
+    return _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (DISCHARGE,))[0]
 
 
-def charge_power(cell: Cell, state: SocState, horizons_s: FloatArray) -> Power:
-    """What each cell can take for each horizon (s)."""
-    return _power(cell, state, horizons_s, 1.0)
+def charge_power(
+    cell: Cell,
+    state: SocState,
+    bounds: Bounds,
+    hottest_degc: Hottest = None,
+    horizons_s: tuple[float, ...] = HORIZONS_S,
+    caution: float = CAUTION,
+) -> Power:
+    """What each cell can take for each horizon (s, rising). Arguments as of `both_powers`."""
+    return _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (CHARGE,))[0]
+
+
+def both_powers(
+    cell: Cell,
+    state: SocState,
+    bounds: Bounds,
+    hottest_degc: Hottest = None,
+    horizons_s: tuple[float, ...] = HORIZONS_S,
+    caution: float = CAUTION,
+) -> tuple[Power, Power]:
+    """What each cell can give and take: cheaper than one after the other.
+
+    ``hottest_degc`` is the highest temperature of the pack, or one a cell (n,); without it each cell's own counts. A
+    temperature that is not known (NaN) or out of bounds allows nothing. ``caution``: standard deviations on the safe
+    side, 0 for the best guess.
+    """
+    give, take = _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (DISCHARGE, CHARGE))
+    return give, take
+
+
+def _powers(
+    cell: Cell,
+    state: SocState,
+    bounds: Bounds,
+    hottest_degc: Hottest,
+    horizons_s: tuple[float, ...],
+    caution: float,
+    directions: tuple[float, ...],
+) -> list[Power]:
+    """In each of the directions."""
+    sign = np.array(directions)[:, None, None]
+    hottest = state.temp_degc if hottest_degc is None else np.maximum(hottest_degc, state.temp_degc)
+    known = _known(state, hottest)
+    if not known.all():
+        state, hottest = _blanked(state, known), np.where(known, hottest, UNKNOWN_DEGC)
+    path, settled_ohm = look_ahead(cell, state, horizons_s, sign, caution)
+    asked = _Asked.of(bounds, directions)
+    most = _by_rating_and_charge(path, state, asked, caution)
+    if cell.file.heat is not None:
+        most = _and_by_heat(most, path, state, asked, (hottest, settled_ohm), (cell, cell.file.heat), horizons_s)
+    allowed = known & (state.temp_degc >= asked.min_degc) & (hottest <= asked.max_degc)
+    if not allowed.all():
+        most = np.where(allowed, most[0], 0.0), np.where(allowed, most[1], Why.TEMPERATURE)
+    current_a, end_v, why = _by_voltage(cell, path, asked.limit_v, most)
+    current_a, power_w, why = _lasting(current_a, current_a * end_v, why)
+    return [Power(*each) for each in zip(current_a, power_w, why, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
-    """The voltage at the end of each horizon as a function of a constant current; arrays (horizons, n).
+class _Asked:
+    """Bounds by direction, arrays (directions, 1, 1)."""
 
-    ``start_soc`` (n,) and ``soc_per_a`` (horizons, 1) move along the open-circuit curve; ``rest_v`` is what is there
-    without current apart from that curve; ``series_ohm`` and ``pairs_ohm`` answer to the current, the latter to what
-    is left of it beyond the knee (n,).
-    """
+    limit_v: FloatArray
+    rated_a: FloatArray
+    min_degc: FloatArray
+    max_degc: FloatArray
 
-    cell: Cell
-    temp_degc: FloatArray
-    start_soc: FloatArray
-    soc_per_a: FloatArray
-    rest_v: FloatArray
-    series_ohm: FloatArray
-    pairs_ohm: FloatArray
-    knee_a: FloatArray
-
-    def voltage_v(self, current_a: FloatArray) -> FloatArray:
-        open_v = self.cell.ocv_v(self.start_soc + current_a * self.soc_per_a, self.temp_degc)
-        across_v = self.series_ohm * current_a + self.pairs_ohm * saturated_a(current_a, self.knee_a)
-        found: FloatArray = open_v + self.rest_v + across_v
-        return found
+    @classmethod
+    def of(cls, bounds: Bounds, directions: tuple[float, ...]) -> Self:
+        give = bounds.min_v, bounds.discharge_max_a, bounds.discharge_min_degc, bounds.discharge_max_degc
+        take = bounds.max_v, bounds.charge_max_a, bounds.charge_min_degc, bounds.charge_max_degc
+        return cls(*np.array([give if each < 0.0 else take for each in directions]).T[:, :, None, None])
 
 
-def _power(cell: Cell, state: SocState, horizons_s: FloatArray, sign: float) -> Power:
-    limits = cell.file.cell
-    limit_v = limits.max_v if sign > 0.0 else limits.min_v
-    rated_a = (limits.charge_max_c if sign > 0.0 else limits.discharge_max_c) * cell.capacity_ah
-    ahead = _look_ahead(cell, state, horizons_s[:, None], sign)
-    room = (1.0 - ahead.start_soc if sign > 0.0 else ahead.start_soc) - CAUTION * state.soc_sigma
-    by_soc_a = np.maximum(room, 0.0) / ahead.soc_per_a
-    by_voltage_a = _current_at(ahead, limit_v, sign, rated_a)
-    options = np.stack([np.full_like(by_soc_a, rated_a), by_voltage_a, by_soc_a])
-    current_a = np.maximum(options.min(axis=0), 0.0)
-    end_v = np.clip(ahead.voltage_v(sign * current_a), 0.0, limits.max_v)
-    return Power(current_a, current_a * end_v, options.argmin(axis=0))
-
-
-def _current_at(ahead: _Ahead, limit_v: float, sign: float, rated_a: float) -> FloatArray:
-    """The current at whose end the voltage is at its limit: chords of a curve that is almost straight."""
-    idle_v = ahead.voltage_v(np.zeros_like(ahead.rest_v))
-    room_v = np.maximum(sign * (limit_v - idle_v), 0.0)
-    current_a = np.full_like(room_v, rated_a)
-    for _ in range(ROUNDS):
-        moved_v = np.maximum(sign * (ahead.voltage_v(sign * current_a) - idle_v), 1e-9)
-        current_a = np.clip(current_a * room_v / moved_v, 1e-6, 4.0 * rated_a)
-    return np.where(room_v > 0.0, current_a, 0.0)
-
-
-def _look_ahead(cell: Cell, state: SocState, span_s: FloatArray, sign: float) -> _Ahead:
-    """``span_s`` (horizons, 1). Resistances and errors of the voltage are taken on the safe side."""
+def _known(state: SocState, hottest_degc: FloatArray) -> np.ndarray:
+    """Cells (n,) of which every number is one, none is absurd, and no variance is negative."""
     now = state.filter
-    mean, cov, circuit = now.mean, now.cov, now.circuit
-    keep = np.exp(-span_s[:, :, None] / cell.tau_s)  # (horizons, 1, pairs)
-    fast = np.arange(cell.tau_s.size) < cell.fast_pairs
-    factor = np.exp(mean[[FAST, SLOW]] + CAUTION * np.sqrt(cov[[FAST, SLOW], [FAST, SLOW]]))
-    scale = np.where(fast[:, None], factor[0], factor[1])  # (pairs, n)
-    relaxed_v = (keep @ (scale * now.pair_v))[:, 0]
-    doubt_v = CAUTION * np.sqrt(cov[OFFSET, OFFSET] + cov[SAG, SAG])
-    return _Ahead(
-        cell=cell,
-        temp_degc=state.temp_degc,
-        start_soc=mean[SOC],
-        soc_per_a=span_s / HOUR_S / cell.capacity_ah,
-        rest_v=relaxed_v + mean[OFFSET] + mean[SAG] + sign * (doubt_v + circuit.hysteresis_v),
-        series_ohm=np.broadcast_to(factor[0] * circuit.series_ohm, relaxed_v.shape),
-        pairs_ohm=((1.0 - keep) @ (scale * circuit.pair_ohm))[:, 0],
-        knee_a=cell.knee_a / circuit.cold,
-    )
+    with np.errstate(over="ignore"):
+        size = np.abs(now.mean).sum(axis=0) + np.abs(now.cov).sum(axis=(0, 1)) + np.abs(now.pair_v).sum(axis=0)
+        size += np.abs(state.temp_degc) + np.abs(hottest_degc)
+    least: FloatArray = np.einsum("iin->in", now.cov).min(axis=0)
+    found: np.ndarray = (size < ABSURD) & (least > -ROUNDING)
+    return found
+
+
+def _blanked(state: SocState, known: np.ndarray) -> SocState:
+    """Any numbers in place of those that are none: what comes out for such cells is not used."""
+    now = state.filter
+    blank = {name: np.where(known, getattr(now, name), 0.0) for name in ("mean", "cov", "pair_v")}
+    circuit = Circuit(*(np.where(known, getattr(now.circuit, each.name), 1.0) for each in fields(Circuit)))
+    temp_degc = np.where(known, state.temp_degc, UNKNOWN_DEGC)
+    return replace(state, filter=replace(now, circuit=circuit, **blank), temp_degc=temp_degc)
+
+
+def _by_rating_and_charge(
+    path: Ahead, state: SocState, asked: _Asked, caution: float
+) -> tuple[FloatArray, np.ndarray]:
+    """Largest currents (directions, horizons, n) that the rating and the charge at hand allow, and which of them."""
+    room = 0.5 + path.sign * (0.5 - path.soc) - caution * state.soc_sigma
+    by_charge_a = np.maximum(room, 0.0) / np.abs(path.soc_per_a)
+    return np.minimum(asked.rated_a, by_charge_a), np.where(by_charge_a < asked.rated_a, Why.SOC, Why.CURRENT)
+
+
+def _and_by_heat(
+    most: tuple[FloatArray, np.ndarray],
+    path: Ahead,
+    state: SocState,
+    asked: _Asked,
+    warmth: tuple[FloatArray, FloatArray],
+    mass: tuple[Cell, Heat],
+    horizons_s: tuple[float, ...],
+) -> tuple[FloatArray, np.ndarray]:
+    """The same, and the hottest cell at its highest temperature at the end: what it is now counts as surroundings.
+
+    Heat of reaction counts where it warms; every pair is taken as settled.
+    """
+    (hottest_degc, ohm), (cell, heat) = warmth, mass
+    spare_w = (asked.max_degc - hottest_degc) / rise_k_per_w(heat, np.array(horizons_s))[:, None]
+    reaction_v = np.maximum(path.sign * reversible_v(cell, path.soc, state.temp_degc), 0.0)
+    by_heat_a = allowed_a(spare_w, ohm, reaction_v + state.filter.circuit.hysteresis_v)
+    most_a, why = most
+    return np.minimum(most_a, by_heat_a), np.where(by_heat_a < most_a, Why.TEMPERATURE, why)
+
+
+def _by_voltage(
+    cell: Cell, path: Ahead, limit_v: FloatArray, most: tuple[FloatArray, np.ndarray]
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """Currents within ``most`` that stay inside the voltage limit, the voltage at their end, and what binds."""
+    most_a, why = most
+    end_v = path.voltage_v(cell, most_a)
+    beyond = path.sign * (end_v - limit_v) > 0.0
+    if not beyond.any():
+        return most_a, np.maximum(end_v, 0.0), why
+    limits_v = np.broadcast_to(limit_v, most_a.shape)[beyond]
+    current_a, why = most_a.copy(), np.where(beyond & (most_a > 0.0), Why.VOLTAGE, why)
+    current_a[beyond] = meet(cell, path.only(beyond), limits_v, most_a[beyond], end_v[beyond])
+    end_v[beyond] = limits_v
+    return current_a, np.maximum(end_v, 0.0), why
+
+
+def _lasting(
+    current_a: FloatArray, power_w: FloatArray, why: np.ndarray
+) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """What is allowed at the end of a horizon must be allowed on the way there. Arrays (directions, horizons, n)."""
+    least_a = np.minimum.accumulate(current_a, axis=1)
+    less = least_a < current_a
+    if less.any():
+        why = why.copy()
+        for row in range(1, why.shape[1]):
+            why[:, row] = np.where(less[:, row], why[:, row - 1], why[:, row])
+    return least_a, np.minimum.accumulate(power_w, axis=1), why

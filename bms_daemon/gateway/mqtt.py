@@ -22,7 +22,7 @@ from bms_daemon.config.schema import Mqtt
 from bms_daemon.gateway.commands import CommandGate
 from bms_daemon.gateway.follower import Follower
 from bms_daemon.gateway.outbox import Letter, Outbox
-from bms_daemon.gateway.topics import OFFLINE, ONLINE, command_of, messages_of
+from bms_daemon.gateway.topics import LEAVES, OFFLINE, ONLINE, command_of, messages_of
 from bms_daemon.runtime.messages import Ask, Malformed, Reply, encode
 
 BACKOFF_MIN_S = 1.0
@@ -106,7 +106,7 @@ class MqttBridge:
                 await client.publish(topic, ONLINE if online else OFFLINE, qos=1, retain=True)
                 self._online = online
             if not online:
-                self.outbox.forget({f"{self._base}/{leaf}" for leaf in ("state", "limits", "cells")})
+                self.outbox.forget({f"{self._base}/{leaf}" for leaf in LEAVES})
             await asyncio.sleep(self._stale_s / 6.0)
 
     async def _send(self, client: aiomqtt.Client) -> None:

@@ -1,7 +1,7 @@
 """Snapshots as MQTT messages: which topic carries what. Pure.
 
-``<topic>/<site>/<node>/`` then ``state``, ``limits``, ``cells``, ``event`` (QoS 1), ``availability`` and ``info``
-(retained), ``cmd/<name>`` and ``cmd/<name>/reply``.
+``<topic>/<site>/<node>/`` then ``state``, ``limits``, ``cells``, ``estimate``, ``event`` (QoS 1), ``availability`` and
+``info`` (retained), ``cmd/<name>`` and ``cmd/<name>/reply``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from bms_daemon.runtime.messages import ACTIONS
 
 ONLINE = b"online"
 OFFLINE = b"offline"
+LEAVES = ("state", "limits", "cells", "estimate")
 
 
 def base_of(mqtt: Mqtt, node: Node) -> str:
@@ -34,6 +35,7 @@ def messages_of(snapshot: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "state": head | _state(snapshot),
         "limits": head | dict(snapshot["limits"]),
         "cells": head | _cells(snapshot),
+        "estimate": head | _estimate(snapshot["estimate"]),
     }
 
 
@@ -60,11 +62,18 @@ def _state(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _estimate(estimate: Mapping[str, Any]) -> dict[str, Any]:
+    """Charge, health, power and energy of the pack; what follows from a charge that is not valid is null."""
+    doubtful = () if estimate["soc_valid"] else ("soc", "remaining")
+    return {name: None if name in doubtful else value for name, value in estimate.items() if name != "cells"}
+
+
 def _cells(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     cells, temps = snapshot["measured"]["cells"], snapshot["measured"]["temps"]
     return {
         "cell_v": (cells["value"] or {}).get("cell_v"),
         "cell_quality": cells["quality"],
+        "cell_soc": (snapshot["estimate"]["cells"] or {}).get("soc") if snapshot["estimate"]["soc_valid"] else None,
         "probe_degc": _probes(snapshot["measured"]),
         "probe_quality": temps["quality"],
     }

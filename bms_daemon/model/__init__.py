@@ -7,6 +7,15 @@ an entry that is not known is NaN.
 
 from __future__ import annotations
 
+from bms_daemon.model.estimate import (
+    Ageing,
+    Binding,
+    CapacitySource,
+    CellStates,
+    Estimate,
+    PowerAhead,
+    Remaining,
+)
 from bms_daemon.model.inputs import (
     AfeScan,
     BusFault,
@@ -30,13 +39,11 @@ from bms_daemon.model.records import (
 )
 from bms_daemon.model.results import (
     Actuated,
-    Binding,
     Channel,
     Command,
     Control,
     Domain,
     Doubt,
-    Estimate,
     Fault,
     Faults,
     Limits,
@@ -49,9 +56,12 @@ from bms_daemon.model.results import (
 __all__ = [
     "Actuated",
     "AfeScan",
+    "Ageing",
     "Binding",
     "BusFault",
     "CanHealth",
+    "CapacitySource",
+    "CellStates",
     "Channel",
     "Command",
     "Control",
@@ -68,9 +78,11 @@ __all__ = [
     "Orders",
     "PackState",
     "Pins",
+    "PowerAhead",
     "Quality",
     "Raw",
     "Reaction",
+    "Remaining",
     "Request",
     "Sample",
     "ShuntReading",

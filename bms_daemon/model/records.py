@@ -19,7 +19,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """What must outlive the process."""
+    """What must outlive the process. ``cell_*`` have an entry a cell, ``cell_health`` a fixed number of them."""
 
     soc: float = float("nan")
     soc_sigma: float = 1.0
@@ -30,3 +30,6 @@ class Survivor:
     precharge_tries: int = 0
     commissioned_hash: str = ""
     boots: int = 0
+    cell_soc: tuple[float, ...] = ()
+    cell_soc_sigma: tuple[float, ...] = ()
+    cell_health: tuple[float, ...] = ()

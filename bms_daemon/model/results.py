@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Generic, TypeVar
 
+from bms_daemon.model.estimate import Binding, Estimate
 from bms_daemon.model.inputs import (
     AfeScan,
     CanHealth,
@@ -75,18 +76,6 @@ class Measured:
     trips: Trip = Trip.NONE  # of the newest scan that came, believed or not
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What the pack holds. ``soc`` is the weakest cell's; ``soc_sigma`` its standard uncertainty."""
-
-    soc: float = float("nan")
-    soc_sigma: float = 1.0
-    soc_valid: bool = False
-    capacity_ah: float = float("nan")
-    charge_throughput_ah: float = 0.0
-    discharge_throughput_ah: float = 0.0
-
-
 class Reaction(IntEnum):
     """Reaction classes, mildest first. INHIBIT forbids closing and leaves a closed pack alone."""
 
@@ -149,21 +138,6 @@ class Faults:
     @property
     def worst(self) -> Fault | None:
         return self.active[0] if self.active else None
-
-
-class Binding(IntEnum):
-    """Why a limit is what it is."""
-
-    RATED = 0
-    CELL_VOLTAGE = 1
-    TEMPERATURE = 2
-    SOC = 3
-    FAULT = 4
-    NOT_CLOSED = 5
-    OPENING = 6
-    STALE = 7
-    RISING = 8
-    RECOVERY = 9
 
 
 @dataclass(frozen=True, slots=True)

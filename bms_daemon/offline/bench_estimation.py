@@ -10,14 +10,18 @@ import numpy as np
 
 from bms_daemon.config.cellfile import load_cell
 from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cells import begin, follow
+from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.sop import charge_power, discharge_power
+from bms_daemon.estimation.sop import Bounds, both_powers
+from bms_daemon.estimation.telling import Warmth, told
+from bms_daemon.model import Estimate
 from bms_daemon.offline.bench_figure import Figure
 from bms_daemon.runtime.stopwatch import cpu_s
 
 SIZES = (16, 100, 400)
 CELL_STEP_BUDGET_US, UPDATE_BUDGET_MS, TIMES_FASTER = 1.0, 0.4, 50.0  # the first two at 400 cells, the last at 100
-HORIZONS_S = np.array([1.0, 2.0, 10.0, 30.0, 1800.0])
+POWER_BUDGET_MS, WHOLE_BUDGET_MS = 0.2, 0.5  # of 100 cells
 WARM_UP = 50
 
 
@@ -28,7 +32,11 @@ def figures(steps: int) -> list[Figure]:
     update_s = {cells: _update_s(cell, cells, steps) for cells in SIZES}
     found = [_cell_step(cells, spent_s) for cells, spent_s in update_s.items()]
     found.append(Figure("state of charge, 400 cells, one update", 1e3 * update_s[400], "ms", UPDATE_BUDGET_MS))
-    found.append(Figure("power limits of 100 cells, 5 horizons both ways", 1e3 * _power_s(cell, 100, steps), "ms"))
+    power_ms = 1e3 * _power_s(cell, 100, steps)
+    found.append(Figure("power limits of 100 cells, 5 horizons both ways", power_ms, "ms", POWER_BUDGET_MS))
+    whole_ms = 1e3 * _whole_s(cell, 100, steps)
+    what = "charge, health, power, energy of 100 cells, one step"
+    found.append(Figure(what, whole_ms, "ms", WHOLE_BUDGET_MS))
     peer_s = _filterpy_s(cell, steps)
     if peer_s is not None:
         note = f"{1e6 * peer_s:.0f} us a cell-step with filterpy, one cell at a time, same model"
@@ -43,13 +51,14 @@ def _cell_step(cells: int, spent_s: float) -> Figure:
 
 
 def _readings(cells: int, steps: int) -> list[Reading]:
-    """A drive whose every sample is new: noise on voltages, a current that changes."""
+    """A drive whose every sample is new: noise on voltages and temperatures, a current that changes."""
     rng = np.random.default_rng(1)
-    shape, degc = (cells,), np.full(cells, 22.0)
-    return [
-        Reading(1.0, np.full(shape, 20.0 * rng.standard_normal()), 3.7 + 0.01 * rng.standard_normal(shape), degc)
-        for _ in range(steps)
-    ]
+    found = []
+    for _ in range(steps):
+        current_a = np.full(cells, 20.0 * rng.standard_normal())
+        cell_v, temp_degc = 3.7 + 0.01 * rng.standard_normal(cells), np.full(cells, 22.0 + 0.05 * rng.standard_normal())
+        found.append(Reading(1.0, current_a, cell_v, temp_degc, current_a))
+    return found
 
 
 def _update_s(cell: Cell, cells: int, steps: int) -> float:
@@ -63,13 +72,25 @@ def _update_s(cell: Cell, cells: int, steps: int) -> float:
 
 
 def _power_s(cell: Cell, cells: int, steps: int) -> float:
-    state, spent_s = _driven(cell, cells), []
+    state, bounds, spent_s = _driven(cell, cells), Bounds.of(cell.file), []
     for _ in range(steps // 4):
         begun_s = cpu_s()
-        discharge_power(cell, state, HORIZONS_S)
-        charge_power(cell, state, HORIZONS_S)
+        both_powers(cell, state, bounds)
         spent_s.append(cpu_s() - begun_s)
     return median(spent_s)
+
+
+def _whole_s(cell: Cell, count: int, steps: int) -> float:
+    """Everything that the daemon does with the cells once a second."""
+    first, *rest = _readings(count, steps // 2 + WARM_UP)
+    model = PackModel(cell, Bounds.of(cell.file), cell.capacity_ah, 0.1)
+    cells, estimate, spent_s = begin(cell, first, None), Estimate(), []
+    for reading in rest:
+        begun_s = cpu_s()
+        cells = follow(cell, cells, reading)
+        estimate = told(estimate, cells, model, -20.0, Warmth(20.0, 22.0, 24.0))
+        spent_s.append(cpu_s() - begun_s)
+    return median(spent_s[WARM_UP:])
 
 
 def _driven(cell: Cell, cells: int) -> SocState:

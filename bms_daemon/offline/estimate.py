@@ -15,9 +15,11 @@ from typing import TextIO
 import numpy as np
 
 from bms_daemon.estimation.cell import Cell
-from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.soc_filter import BIAS, CAPACITY, FAST, model_v
-from bms_daemon.estimation.sop import charge_power, discharge_power
+from bms_daemon.estimation.cells import Cells, begin, follow
+from bms_daemon.estimation.soc import Reading
+from bms_daemon.estimation.soc_filter import BIAS, FAST
+from bms_daemon.estimation.soc_voltage import model_v
+from bms_daemon.estimation.sop import Bounds, both_powers
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.columns import Column, ColumnError
 
@@ -25,7 +27,7 @@ HEADER = (
     "time_s", "soc", "soc_sigma", "soc_published", "voltage_model_v", "capacity_ah", "capacity_sigma_ah", "r0_ohm",
     "current_bias_a", "discharge_power_10s_w", "charge_power_10s_w",
 )  # fmt: skip
-HORIZON_S = np.array([10.0])
+HORIZONS_S = (10.0,)
 NAN = float("nan")
 At = Callable[[int], None]
 
@@ -59,21 +61,21 @@ def estimate(
     """Write the estimate of every line to ``out``. ``at`` gets the bytes read so far. Raises ColumnError."""
     tally, writer = Tally(), csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    state: SocState | None = None
+    cells: Cells | None = None
     last_s = NAN
     with _open(recording) as (text, position):
         for row in _rows(text, recording, columns):
             dt_s = row.time_s - last_s
             last_s = row.time_s if row.time_s == row.time_s else last_s
             reading = _reading(row, dt_s)
-            if state is None:
-                known = None if initial_soc is None else np.array([initial_soc])
-                state = start(cell, reading, known)
-                tally.count(_fault(row, 1.0, state))
+            if cells is None:
+                known = None if initial_soc is None else (np.array([initial_soc]), None)
+                cells = begin(cell, reading, known)
+                tally.count(_fault(row, 1.0, cells))
             else:
-                state = step(cell, state, reading)
-                tally.count(_fault(row, dt_s, state))
-            writer.writerow(_line(cell, row, state))
+                cells = follow(cell, cells, reading)
+                tally.count(_fault(row, dt_s, cells))
+            writer.writerow(_line(cell, row, cells))
             at(position())
     return tally
 
@@ -83,7 +85,7 @@ def _reading(row: Row, dt_s: float) -> Reading:
     return Reading(dt_s, *arrays)
 
 
-def _fault(row: Row, dt_s: float, state: SocState) -> str | None:
+def _fault(row: Row, dt_s: float, cells: Cells) -> str | None:
     if row.time_s != row.time_s:
         return "no time"
     if not dt_s > 0.0:
@@ -92,24 +94,26 @@ def _fault(row: Row, dt_s: float, state: SocState) -> str | None:
         return "no current"
     if row.voltage_v != row.voltage_v:
         return "no voltage"
-    return "impossible current or voltage" if state.unusable[0] else None
+    return "impossible current or voltage" if cells.soc.unusable[0] else None
 
 
-def _line(cell: Cell, row: Row, state: SocState) -> list[str]:
+def _line(cell: Cell, row: Row, cells: Cells) -> list[str]:
+    state, health = cells.soc, cells.soh
     now = state.filter
-    mean, cov = now.mean[:, 0], now.cov[:, :, 0]
+    mean = now.mean[:, 0]
+    give, take = both_powers(cell, state, Bounds.of(cell.file), horizons_s=HORIZONS_S)
     values = (
         row.time_s,
         state.soc[0],
         state.soc_sigma[0],
         state.published[0],
         model_v(cell, now, now.current_a, state.temp_degc)[0],
-        state.capacity_ah(cell)[0],
-        cell.capacity_ah * float(np.sqrt(cov[CAPACITY, CAPACITY])),
+        health.capacity_ah[0],
+        health.capacity_sigma_ah[0],
         float(now.circuit.series_ohm[0] * np.exp(mean[FAST])),
         mean[BIAS],
-        discharge_power(cell, state, HORIZON_S).power_w[0, 0],
-        charge_power(cell, state, HORIZON_S).power_w[0, 0],
+        give.power_w[0, 0],
+        take.power_w[0, 0],
     )
     return [f"{value:.7g}" if value == value else "" for value in map(float, values)]
 

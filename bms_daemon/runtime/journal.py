@@ -11,9 +11,9 @@ import math
 import os
 import struct
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from bms_daemon.model import Survivor
 
@@ -22,8 +22,9 @@ _MAGIC = b"BMSJ"
 _HEAD = struct.Struct("<4sHQI")  # magic, schema, sequence, payload length
 _CRC = struct.Struct("<I")
 _PAYLOAD_AT = _HEAD.size + _CRC.size
-_MAX_BYTES = 65536
-_FIELDS = {field.name: type(field.default) for field in fields(Survivor)}
+_MAX_BYTES = 262144
+_FIELDS: dict[str, Any] = get_type_hints(Survivor)
+_LATER = {"cell_soc", "cell_soc_sigma", "cell_health"}  # what journals of versions before 0.2 lack
 
 
 class JournalError(Exception):
@@ -84,23 +85,34 @@ def unpack(data: bytes) -> tuple[int, Survivor]:
 def _survivor(payload: bytes) -> Survivor:
     try:
         plain = json.loads(payload)
-        if not isinstance(plain, dict) or plain.keys() != _FIELDS.keys():
+        if not isinstance(plain, dict) or not _FIELDS.keys() - _LATER <= plain.keys() <= _FIELDS.keys():
             raise ValueError("other fields")
         return Survivor(**{name: _field(value, _FIELDS[name]) for name, value in plain.items()})
     except (ValueError, RecursionError) as error:
         raise JournalError(f"content: {error}") from None
 
 
-def _field(value: Any, kind: type) -> Any:
-    if kind is tuple and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-        return tuple(value)
+def _field(value: Any, kind: Any) -> Any:
+    if get_args(kind):
+        return _entries(value, get_args(kind)[0])
     if kind is float and value is None:
         return math.nan
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float and _number(value):
         return float(value)
     if not (kind is str and isinstance(value, str)) and not (kind is int and _count(value)):
         raise ValueError(f"{value!r:.40} where {kind.__name__} belongs")
     return value
+
+
+def _entries(values: Any, kind: type) -> tuple[Any, ...]:
+    fits = _number if kind is float else lambda value: isinstance(value, kind)
+    if not isinstance(values, list) or not all(map(fits, values)):
+        raise ValueError(f"{values!r:.40} where a list of {kind.__name__} belongs")
+    return tuple(values)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _count(value: Any) -> bool:

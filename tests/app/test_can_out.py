@@ -193,12 +193,47 @@ EXPECTED: dict[str, Callable[[Snapshot], dict[str, float]]] = {
     "BMS_TempMinMax": temp_min_max,
     "BMS_Soc": soc,
 }
+HORIZONS = ("1s", "2s", "10s", "30s", "Long")
+
+
+def ahead(s: Snapshot, row: int) -> dict[str, float]:
+    e = s.estimate
+    left = e.remaining if e.soc_valid else None
+    if row == 0:
+        health = {
+            name: NAN if e.ageing is None else 100.0 * getattr(e.ageing, field)
+            for name, field in (
+                ("Soh", "soh"), ("SohSigma", "soh_sigma"), ("Growth", "growth"), ("GrowthSigma", "growth_sigma"),
+            )
+        }  # fmt: skip
+        why = 0 if e.ageing is None else int(e.ageing.why)
+        return health | {"SohWhy": why, "SohValid": why > 0}
+    if row == 1:
+        wh = {name: NAN if left is None else getattr(left, field) / 1000.0
+              for name, field in (("Energy", "energy_wh"), ("EnergySigma", "energy_sigma_wh"))}  # fmt: skip
+        return wh | {"RemainingCharge": NAN if left is None else left.charge_ah, "EnergyValid": e.soc_valid}
+    if row == 2:
+        fields = {"TimeToEmpty": "time_to_empty_s", "TimeToFull": "time_to_full_s", "ChargeRoom": "room_ah"}
+        return {name: NAN if left is None else getattr(left, field) for name, field in fields.items()}
+    at, what, unit, kilo = (row - 3, "Power", "w", 1000.0) if row < 8 else (row - 8, "Current", "a", 1.0)
+    found: dict[str, float] = {}
+    for way in ("discharge", "charge"):
+        name = f"{way.capitalize()}{HORIZONS[at]}"
+        found[f"{name}{what}"] = NAN if e.power is None else float(getattr(e.power, f"{way}_{unit}")[at]) / kilo
+        if row < 8:
+            found[f"{name}Binding"] = 7 if e.power is None else int(getattr(e.power, f"{way}_binding")[at])
+    return found
+
+
 ROWS: dict[str, Callable[[Snapshot, int], dict[str, float]]] = {
     "BMS_Cells": cells,
     "BMS_Temps": temps,
     "BMS_FaultList": fault,
+    "BMS_Ahead": ahead,
 }
-DOWN = {"ChargeCurrent", "DischargeCurrent", "ChargePower", "DischargePower", "MaxVoltage"}
+DOWN = {"ChargeCurrent", "DischargeCurrent", "ChargePower", "DischargePower", "MaxVoltage"} | {
+    f"{way}{span}{what}" for way in ("Charge", "Discharge") for span in HORIZONS for what in ("Power", "Current")
+}
 NOT_FROM_A_SNAPSHOT = {"Crc", "Counter", "Row", "Index"}
 
 

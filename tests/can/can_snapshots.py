@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from helpers.full_snapshot import estimate
 from hypothesis import strategies as st
 
 from bms_daemon import model as m
@@ -51,7 +52,7 @@ def snapshot(now_s: float = 10.0, **parts: Any) -> m.Snapshot:
         "now_s": now_s,
         "tick": 500,
         "measured": measured(),
-        "estimate": m.Estimate(0.75, 0.02, True, 100.0),
+        "estimate": estimate(),
         "faults": m.Faults(),
         "limits": m.Limits(50.0, 80.0, 2640.0, 4220.0, 57.6, 44.8, m.Binding.RATED, m.Binding.SOC),
         "control": m.Control(m.PackState.CLOSED, armed=True),
@@ -99,10 +100,20 @@ MEASURED = st.builds(
     pins=_channels(st.builds(m.Pins, LEVELS, LEVELS, LEVELS, LEVELS)),
     current_a=NUMBERS,
 )
+BINDINGS = st.tuples(*[st.sampled_from(m.Binding)] * 5)
+FIVE = st.lists(NUMBERS, min_size=5, max_size=5).map(np.array)
+ESTIMATES = st.builds(
+    m.Estimate, NUMBERS, NUMBERS, FLAGS, NUMBERS,
+    ageing=st.none() | st.builds(
+        m.Ageing, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.sampled_from(m.CapacitySource), NUMBERS
+    ),
+    remaining=st.none() | st.builds(m.Remaining, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    power=st.none() | st.builds(m.PowerAhead, FIVE, FIVE, FIVE, FIVE, BINDINGS, BINDINGS),
+)  # fmt: skip
 SNAPSHOTS = st.builds(
     snapshot,
     measured=MEASURED,
-    estimate=st.builds(m.Estimate, NUMBERS, NUMBERS, FLAGS, NUMBERS),
+    estimate=ESTIMATES,
     faults=st.builds(
         m.Faults, st.lists(FAULTS, max_size=5).map(tuple), st.sampled_from([(), ("a", "b")]), st.floats(0.0, 1.0),
         FLAGS, FLAGS, FLAGS, FLAGS, FLAGS,

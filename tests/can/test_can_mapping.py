@@ -8,6 +8,7 @@ from pathlib import Path
 import cantools.database
 import pytest
 from can_snapshots import channel, measured, scan, snapshot
+from helpers.full_snapshot import estimate as full_estimate
 
 from bms_daemon import model as m
 from bms_daemon.can.mapping import load
@@ -88,6 +89,25 @@ def test_a_value_beyond_the_range_stays_off_the_code_for_not_available(file):
 @pytest.mark.parametrize("estimate", [m.Estimate(), m.Estimate(0.5, 0.4, False), m.Estimate(math.inf, 0.1, True)])
 def test_a_message_is_silent_while_a_value_without_such_a_code_is_unknown(file, estimate):
     assert sent(file, snapshot(estimate=estimate)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "without_charge"),
+    [
+        ("estimate.soc", 0.75, None),
+        ("estimate.soc_sigma", 0.02, 0.02),
+        ("estimate.remaining.energy_wh", 3891.4, None),
+        ("estimate.cells.soc.2", 0.76, None),
+        ("estimate.cells.growth.1", 1.31, 1.31),
+        ("estimate.power.discharge_w.3", 5259.0, 5259.0),
+        ("estimate.ageing.soh", 0.942, 0.942),
+    ],
+)
+def test_what_follows_from_the_charge_is_unknown_without_it(path, value, without_charge):
+    get = compile_path(path)
+    assert get(snapshot()) == pytest.approx(value)
+    assert get(snapshot(estimate=full_estimate(soc_valid=False))) == without_charge
+    assert get(snapshot(estimate=m.Estimate())) is None or path == "estimate.soc_sigma"
 
 
 def test_a_multiplexed_message_sends_only_the_rows_that_are_mapped(file):

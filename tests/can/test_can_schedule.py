@@ -104,7 +104,7 @@ def test_a_change_is_sent_at_once_but_not_within_the_gap():
 @pytest.mark.parametrize(
     ("frame_id", "a_second"),
     [(STATE, 10), (LIMITS, 10), (0x104, 10), (0x106, 10), (0x107, 10), (CELLS, 25), (TEMPS, 5), (FAULTS, 1),
-     (0x109, 1), (LIST, 5), (0x10C, 1), (0x10D, 1), (0x10E, 1)],
+     (0x109, 1), (LIST, 5), (0x10C, 1), (0x10D, 1), (0x10E, 1), (0x10F, 10)],
 )  # fmt: skip
 def test_every_message_keeps_the_rate_of_the_dbc(frame_id, a_second):
     counts = Counter(found for _, found, _ in run(transmitter(), 0.0, 10.0))

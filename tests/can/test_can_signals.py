@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from can_snapshots import IDENTITY, SNAPSHOTS, channel, fault, measured, scan, snapshot
+from helpers.full_snapshot import estimate
 from hypothesis import HealthCheck, given, settings
 
 from bms_daemon import model as m
@@ -20,7 +21,10 @@ IDENTITY_20 = replace(IDENTITY, series=20, probes=6)
 OUTGOING = outgoing(DATABASE, IDENTITY_20)
 TABLE = signals.table(IDENTITY_20, DATABASE.version, DATABASE.hash32)
 MESSAGES = {DATABASE.frame_id(message.name): message for message in DATABASE.sent()}
-LIMITS_DOWN = {"ChargeCurrent", "DischargeCurrent", "ChargePower", "DischargePower", "MaxVoltage"}
+LIMITS_DOWN = {"ChargeCurrent", "DischargeCurrent", "ChargePower", "DischargePower", "MaxVoltage"} | {
+    f"{way}{span}{what}"
+    for way in ("Charge", "Discharge") for span in ("1s", "2s", "10s", "30s", "Long") for what in ("Power", "Current")
+}  # fmt: skip
 SPOILED = measured(
     cells=channel(scan([3.3] * 16), m.Quality.FAILED),
     temps=channel(m.TempScan(np.array([20.0] * 4), 30.0), m.Quality.FAILED),
@@ -92,6 +96,16 @@ def test_a_published_limit_is_never_wider_than_the_limit(state):
     ):
         value = got[message, name]
         assert str(value) == "SNA" or plain(value) <= max(limit, 0.0) + 1e-5
+    power = state.estimate.power
+    for at, span in enumerate(("1s", "2s", "10s", "30s", "Long") if power is not None else ()):
+        for name, limit in (
+            (f"Discharge{span}Power", power.discharge_w[at] / 1000.0),
+            (f"Charge{span}Power", power.charge_w[at] / 1000.0),
+            (f"Discharge{span}Current", power.discharge_a[at]),
+            (f"Charge{span}Current", power.charge_a[at]),
+        ):
+            value = got["BMS_Ahead", name]
+            assert str(value) == "SNA" or plain(value) <= max(limit, 0.0) + 1e-5
     lowest = got["BMS_PowerLimits", "MinVoltage"]
     assert str(lowest) == "SNA" or plain(lowest) >= min(state.limits.min_v, 1638.2) - 1e-5
 
@@ -130,6 +144,26 @@ def test_a_published_limit_is_never_wider_than_the_limit(state):
         ("BMS_Soc", "SocValid", "VALID"),
         ("BMS_Soc", "Capacity", 100.0),
         ("BMS_Soc", "ShuntCurrent", -11.6),
+        ("BMS_Ahead", "Soh", 94.2),
+        ("BMS_Ahead", "SohSigma", 1.1),
+        ("BMS_Ahead", "Growth", 131.0),
+        ("BMS_Ahead", "GrowthSigma", 4.0),
+        ("BMS_Ahead", "SohWhy", "PARTIAL_CHARGE"),
+        ("BMS_Ahead", "SohValid", "VALID"),
+        ("BMS_Ahead", "Energy", 3.891),
+        ("BMS_Ahead", "EnergySigma", 0.104),
+        ("BMS_Ahead", "RemainingCharge", 73.1),
+        ("BMS_Ahead", "ChargeRoom", 24.9),
+        ("BMS_Ahead", "EnergyValid", "VALID"),
+        ("BMS_Ahead", "TimeToEmpty", 21920.0),
+        ("BMS_Ahead", "TimeToFull", "SNA"),
+        ("BMS_Ahead", "Discharge1sPower", 5.3),
+        ("BMS_Ahead", "Discharge10sCurrent", 99.9),
+        ("BMS_Ahead", "Discharge30sBinding", "CELL_VOLTAGE"),
+        ("BMS_Ahead", "DischargeLongPower", 2.1),
+        ("BMS_Ahead", "Charge2sPower", 2.7),
+        ("BMS_Ahead", "ChargeLongCurrent", 20.0),
+        ("BMS_Ahead", "ChargeLongBinding", "TEMPERATURE"),
         ("BMS_Faults", "WorstCode", "no_fault"),
         ("BMS_Faults", "WorstAge", "SNA"),
         ("BMS_Version", "SoftwarePatch", 7),
@@ -176,6 +210,20 @@ def test_a_state_of_charge_that_is_not_valid_is_not_available():
     got = decoded(snapshot(estimate=m.Estimate(0.5, 0.4, False, 100.0)))
     assert str(got["BMS_Soc", "Soc"]) == "SNA"
     assert got["BMS_Soc", "SocSigma"] == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("name", ["Energy", "EnergySigma", "RemainingCharge", "ChargeRoom", "TimeToEmpty"])
+def test_what_follows_from_a_charge_that_is_not_valid_is_not_available(name):
+    got = decoded(snapshot(estimate=estimate(soc_valid=False)))
+    assert str(got["BMS_Ahead", name]) == "SNA"
+    assert str(got["BMS_Ahead", "EnergyValid"]) == "INVALID"
+
+
+def test_before_the_first_estimate_nothing_is_ahead():
+    got = {name: str(value) for (message, name), value in decoded(snapshot(estimate=m.Estimate())).items()
+           if message == "BMS_Ahead" and name != "Row"}  # fmt: skip
+    flags = {"SohValid": "INVALID", "EnergyValid": "INVALID", "SohWhy": "NONE"}
+    assert got == {name: flags.get(name, "STALE" if name.endswith("Binding") else "SNA") for name in got}
 
 
 def test_an_unknown_cell_is_left_out_of_the_extremes():

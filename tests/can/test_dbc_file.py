@@ -19,7 +19,7 @@ PROTECTED = {"BMS_State": 0xB100, "BMS_Limits": 0xB101, "VCU_Request": 0xB102, "
 CYCLES_MS = {
     "BMS_State": 100, "BMS_Limits": 100, "BMS_PowerLimits": 100, "BMS_Pack": 100, "BMS_MinMax": 100,
     "BMS_Soc": 1000, "BMS_TempMinMax": 1000, "BMS_Faults": 1000, "BMS_Version": 1000, "BMS_Hashes": 1000,
-    "BMS_Cells": 40, "BMS_Temps": 200, "BMS_FaultList": 200, "VCU_Request": 100,
+    "BMS_Ahead": 100, "BMS_Cells": 40, "BMS_Temps": 200, "BMS_FaultList": 200, "VCU_Request": 100,
 }  # fmt: skip
 ON_CHANGE = {"BMS_State", "BMS_Limits", "BMS_Faults"}
 MEASURED = [
@@ -33,6 +33,10 @@ MEASURED = [
     ("BMS_TempMinMax", "MinTemperature"), ("BMS_TempMinMax", "MaxTemperature"), ("BMS_TempMinMax", "DieTemperature"),
     ("BMS_TempMinMax", "MinProbeNumber"), ("BMS_TempMinMax", "MaxProbeNumber"), ("BMS_Temps", "Probe01Temperature"),
     ("BMS_Soc", "Soc"), ("BMS_Soc", "SocSigma"), ("BMS_Soc", "Capacity"), ("BMS_Soc", "ShuntCurrent"),
+    ("BMS_Ahead", "Soh"), ("BMS_Ahead", "SohSigma"), ("BMS_Ahead", "Growth"), ("BMS_Ahead", "GrowthSigma"),
+    ("BMS_Ahead", "Energy"), ("BMS_Ahead", "EnergySigma"), ("BMS_Ahead", "RemainingCharge"),
+    ("BMS_Ahead", "ChargeRoom"), ("BMS_Ahead", "TimeToEmpty"), ("BMS_Ahead", "TimeToFull"),
+    ("BMS_Ahead", "Discharge10sPower"), ("BMS_Ahead", "ChargeLongPower"), ("BMS_Ahead", "Discharge1sCurrent"),
 ]  # fmt: skip
 ENUMERATIONS: list[tuple[str, str, type[IntEnum]]] = [
     ("BMS_State", "PackState", m.PackState), ("BMS_State", "WorstReaction", m.Reaction),
@@ -41,6 +45,8 @@ ENUMERATIONS: list[tuple[str, str, type[IntEnum]]] = [
     ("BMS_Faults", "WorstDomain", m.Domain), ("BMS_FaultList", "Reaction", m.Reaction),
     ("BMS_FaultList", "Domain", m.Domain), ("BMS_MinMax", "CellQuality", m.Quality),
     ("BMS_TempMinMax", "TempQuality", m.Quality), ("BMS_Soc", "ShuntQuality", m.Quality),
+    ("BMS_Ahead", "SohWhy", m.CapacitySource), ("BMS_Ahead", "Discharge10sBinding", m.Binding),
+    ("BMS_Ahead", "ChargeLongBinding", m.Binding),
 ]  # fmt: skip
 
 
@@ -61,7 +67,7 @@ def test_nodes_are_the_five_that_the_conventions_name():
 
 
 def test_the_version_is_stated_as_major_and_minor():
-    assert load().version == (1, 0)
+    assert load().version == (1, 1)
 
 
 @pytest.mark.parametrize("message", DBC.messages, ids=lambda message: message.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from command_line import DEMO
+from helpers.full_snapshot import estimate
 
 from bms_daemon import model as m
 from bms_daemon.app import load_settings
@@ -15,7 +17,7 @@ from bms_daemon.commands._frames import FrameTap
 from bms_daemon.commands._notes import Note
 from bms_daemon.commands._panes import time_of_day
 from bms_daemon.commands._progress import Stopwatch
-from bms_daemon.commands._text import ansi, bar, plain
+from bms_daemon.commands._text import ansi, bar, lasts, plain
 from bms_daemon.commands._view import Journey, Scene, line, picture
 from bms_daemon.config.schema import Can
 
@@ -52,7 +54,7 @@ def snapshot(cell_v: Any = None, quality: m.Quality = m.Quality.GOOD, **changes:
         10.0,
         500,
         measured,
-        m.Estimate(soc=0.614, soc_sigma=0.025, soc_valid=True),
+        estimate(soc=0.614, soc_sigma=0.025),
         m.Faults(),
         m.Limits(50.0, 25.0, 2660.0, 1330.0, 58.4, 43.2, m.Binding.RATED, m.Binding.TEMPERATURE),
         m.Control(m.PackState.CLOSED),
@@ -77,9 +79,23 @@ def test_the_picture_carries_state_charge_volts_amps_watts_limits_and_their_reas
     assert rows[2].split() == ["pack", "53.25", "V", "-12.50", "A", "-666", "W", "discharging"]
     assert "50.0 A   2.66 kW" in rows[3] and rows[3].endswith("by rated")
     assert "25.0 A   1.33 kW" in rows[4] and " 50 % used" in rows[4] and rows[4].endswith("by temperature")
-    assert "precharge off open" in rows[5] and "main ON closed" in rows[5] and "26.75 V" in rows[5]
-    assert rows[5].endswith("50 %")
-    assert "21.5 °C" in rows[6] and "- °C" in rows[6] and "die  30.0 °C" in rows[6]
+    assert rows[5] == "left      3.89 kWh, 73.1 Ah  empty in 6 h 05 min  SOH 94.2 % ± 1.1 %"
+    assert "precharge off open" in rows[6] and "main ON closed" in rows[6] and "26.75 V" in rows[6]
+    assert rows[6].endswith("50 %")
+    assert "21.5 °C" in rows[7] and "- °C" in rows[7] and "die  30.0 °C" in rows[7]
+
+
+@pytest.mark.parametrize(
+    ("empty_s", "full_s", "words"),
+    [(NAN, NAN, "no end in sight"), (math.inf, math.inf, "no end in sight"), (None, None, "no end in sight"),
+     (5400.0, math.inf, "empty in 1 h 30 min"), (math.inf, 59.0, "full in 0 h 01 min")],
+)  # fmt: skip
+def test_how_long_it_lasts(empty_s: float | None, full_s: float | None, words: str) -> None:
+    assert lasts(empty_s, full_s) == words
+
+
+def test_what_is_left_is_unknown_while_the_charge_is() -> None:
+    assert text(snapshot(estimate=m.Estimate(soc=0.5, soc_sigma=0.4)))[5].split() == ["left", "unknown"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 60), (40, 10), (20, 5)])

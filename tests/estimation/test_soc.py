@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_daemon.estimation.cell import Cell
-from bms_daemon.estimation.soc import Reading, SocState, start, step
+from bms_daemon.estimation.soc import Reading, SocState, finite, start, step, with_capacity
+from bms_daemon.estimation.soc_filter import FAST, SLOW
 from bms_daemon.estimation.tuning import Tuning
 
 NMC, LFP = cell_of("nmc"), cell_of("lfp")
@@ -100,6 +101,76 @@ def test_a_full_cell_is_seen_as_full_whatever_somebody_said() -> None:
 def test_a_start_that_nothing_speaks_for_is_anything() -> None:
     first = start(NMC, reading(NAN, NAN))
     assert (first.soc[0], first.soc_sigma[0]) == pytest.approx((0.5, 1.0))
+
+
+def test_a_start_that_somebody_knows_well_is_believed_and_a_missing_one_is_not() -> None:
+    """At 0.55 the voltage rises by 1.1 V over a whole charge; a sigma of 1 % is worth 11 mV."""
+    volts = float(NMC.ocv_v(one(0.55), one(25.0))[0])
+    sure, vague = (start(NMC, reading(0.0, volts), one(0.53), one(sigma)) for sigma in (0.002, 0.1))
+    assert sure.soc[0] == pytest.approx(0.53, abs=0.006)
+    assert vague.soc[0] == pytest.approx(0.55, abs=0.002)
+    unknown = start(NMC, reading(0.0, volts), one(NAN), one(0.002))
+    assert unknown.soc[0] == pytest.approx(0.55, abs=0.005)
+    assert np.isfinite(start(NMC, reading(0.0, volts), one(0.53), one(0.0)).filter.cov).all()
+
+
+def test_an_aged_cell_is_counted_with_its_own_capacity_and_expected_with_its_own_resistance() -> None:
+    first = reading(-3.0, NAN)
+    aged = start(NMC, first, one(0.5), capacity_ah=one(0.8 * RATED_AH), growth=one(1.5))
+    assert aged.capacity_ah[0] == pytest.approx(0.8 * RATED_AH)
+    assert np.exp(aged.filter.mean[[FAST, SLOW], 0]) == pytest.approx([1.5, 1.5])
+    assert np.exp(aged.filter.usual[:, 0]) == pytest.approx([1.5, 1.5])
+    after = step(NMC, aged, reading(-3.0, NAN, dt_s=36.0))
+    assert after.soc[0] - 0.5 == pytest.approx(-3.0 * 0.01 / (0.8 * RATED_AH))
+    new = start(NMC, first, one(0.5))
+    assert (new.capacity_ah[0], *new.filter.usual[:, 0]) == (RATED_AH, 0.0, 0.0)
+
+
+def test_another_capacity_moves_no_state_of_charge_and_the_same_one_nothing() -> None:
+    before = follow(NMC, DRIVE_A[:300], TRUE_V[:300], 0.9)[-1]
+    after = with_capacity(before, one(0.9 * RATED_AH))
+    assert (after.soc[0], after.soc_sigma[0], after.published[0]) == (
+        before.soc[0],
+        before.soc_sigma[0],
+        before.published[0],
+    )
+    assert after.filter.capacity_ah[0] == 0.9 * RATED_AH
+    assert with_capacity(after, one(0.9 * RATED_AH)) is after
+
+
+def test_charge_that_somebody_counted_in_between_is_what_moved() -> None:
+    before = settled()
+    counted = Reading(1.0, one(0.0), one(NAN), one(25.0), one(-9.0))
+    after = step(NMC, before, counted)
+    bias_a = float(before.filter.mean[1, 0])
+    own_ah = float(before.filter.capacity_ah[0]) / (1.0 - float(before.filter.mean[2, 0]))
+    assert after.soc[0] - before.soc[0] == pytest.approx((-9.0 - bias_a) / 3600.0 / own_ah)
+    assert after.published[0] - before.published[0] < -0.9 * 9.0 / 3600.0 / RATED_AH
+    assert after.filter.current_a[0] == 0.0
+
+
+@pytest.mark.parametrize("mean_a", [NAN, 1000.0])
+def test_a_mean_that_nobody_knows_hides_what_flowed(mean_a: float) -> None:
+    before = settled()
+    after = step(NMC, before, Reading(1.0, one(0.0), one(NAN), one(25.0), one(mean_a)))
+    assert after.soc[0] == before.soc[0]
+    assert after.soc_sigma[0] > before.soc_sigma[0]
+
+
+def test_a_count_stands_where_the_last_sample_is_missing_and_its_voltage_is_left_aside() -> None:
+    before = settled()
+    silent = step(NMC, before, Reading(1.0, one(NAN), one(3.0), one(25.0), one(-9.0)))
+    assert silent.soc[0] - before.soc[0] == pytest.approx(-9.0 / 3600.0 / RATED_AH, rel=0.02)
+    assert silent.unusable[0]
+
+
+def test_numbers_that_are_none_are_noticed() -> None:
+    good = settled()
+    assert finite(good)
+    for name in ("mean", "cov", "pair_v"):
+        broken = getattr(good.filter, name).copy()
+        broken[-1] = NAN
+        assert not finite(replace(good, filter=replace(good.filter, **{name: broken})))
 
 
 @pytest.mark.parametrize(

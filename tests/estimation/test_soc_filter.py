@@ -12,18 +12,20 @@ from estimation.cell_bench import KNEE_C, PAIR_OHM, RATED_AH, SERIES_OHM, TAU_S,
 from bms_daemon.estimation.soc_filter import (
     BIAS,
     CAPACITY,
+    CAPACITY_KEPT,
     FAST,
+    HABIT_SOC,
     OFFSET,
     SAG,
     SLOW,
     SOC,
     FilterState,
     begin,
-    correct,
-    model_v,
     pass_blind,
     predict,
+    recapacitate,
 )
+from bms_daemon.estimation.soc_voltage import correct, model_v
 from bms_daemon.estimation.tuning import Tuning
 
 NMC, LFP, TUNING = cell_of("nmc"), cell_of("lfp"), Tuning()
@@ -66,8 +68,48 @@ def test_the_voltage_is_the_sum_of_its_parts() -> None:
     assert model_v(LFP, state, one(2.0), WARM)[0] == pytest.approx(wanted)
 
 
+def test_counting_takes_each_cells_own_capacity() -> None:
+    pair = np.array([0.5, 0.5]), np.array([0.02, 0.02]), np.array([25.0, 25.0]), np.array([-3.0, -3.0])
+    before = begin(NMC, *pair, TUNING, np.array([RATED_AH, 0.8 * RATED_AH]))
+    after = predict(NMC, before, 10.0, pair[3], TUNING)
+    moved = -30.0 / 3600.0 / RATED_AH
+    assert after.mean[SOC] - 0.5 == pytest.approx([moved, moved / 0.8])
+    cross = after.cov[SOC, BIAS] / before.cov[BIAS, BIAS]
+    assert cross == pytest.approx([-10.0 / 3600.0 / RATED_AH, -10.0 / 3600.0 / RATED_AH / 0.8])
+
+
+def test_a_mean_that_somebody_counted_moves_the_charge_and_the_pairs() -> None:
+    before = replace(fresh(BIAS=0.2), current_a=one(-6.0), pair_v=np.array([[0.03], [0.01]]))
+    after = predict(NMC, before, 5.0, one(0.0), TUNING, one(-2.0))
+    assert after.mean[SOC, 0] - 0.5 == pytest.approx(-2.2 * 5.0 / 3600.0 / RATED_AH)
+    knee_a = KNEE_C * RATED_AH
+    for pair, (ohm, tau_s) in enumerate(zip(PAIR_OHM, TAU_S, strict=True)):
+        keep, end_v = exp(-5.0 / tau_s), ohm * knee_a * asinh(-2.2 / knee_a)
+        assert after.pair_v[pair, 0] == pytest.approx(keep * before.pair_v[pair, 0] + (1.0 - keep) * end_v)
+
+
+@pytest.mark.parametrize(("belief", "wanted"), [(0.0, 0.01 / 0.99), (0.03, 0.03), (-0.015, 0.985 / 0.99 - 1.0)])
+def test_another_capacity_keeps_the_filters_belief_near_the_new_one(belief: float, wanted: float) -> None:
+    before = fresh(CAPACITY=belief)
+    cov = before.cov.copy()
+    cov[SOC, CAPACITY] = cov[CAPACITY, SOC] = 1e-5
+    after = recapacitate(replace(before, cov=cov), one(0.99 * RATED_AH))
+    assert after.capacity_ah[0] == 0.99 * RATED_AH
+    assert after.mean[CAPACITY, 0] == pytest.approx(wanted)
+    assert after.cov[CAPACITY, CAPACITY, 0] == pytest.approx(before.cov[CAPACITY, CAPACITY, 0] / 0.99**2)
+    assert after.cov[SOC, CAPACITY, 0] == after.cov[CAPACITY, SOC, 0] == pytest.approx(1e-5 / 0.99)
+    assert after.mean[SOC, 0] == 0.5
+
+
+def test_a_belief_is_taken_along_by_a_capacity_far_away() -> None:
+    assert recapacitate(fresh(), one(0.8 * RATED_AH)).mean[CAPACITY, 0] == pytest.approx(CAPACITY_KEPT)
+
+
 def test_what_is_not_known_grows_as_the_assumptions_say() -> None:
     before = replace(fresh(), current_a=one(-3.0))
+    cov = before.cov.copy()
+    cov[FAST, FAST], cov[SLOW, SLOW] = 0.02**2, 0.3**2
+    before = replace(before, cov=cov)
     after = predict(NMC, before, 10.0, one(-3.0), TUNING)
     grown = np.diagonal(after.cov[:, :, 0] - before.cov[:, :, 0])
     moved = 30.0 / 3600.0 / RATED_AH
@@ -75,8 +117,19 @@ def test_what_is_not_known_grows_as_the_assumptions_say() -> None:
     by_bias, by_capacity = share**2 * before.cov[BIAS, BIAS, 0], (3.0 * share) ** 2 * before.cov[CAPACITY, CAPACITY, 0]
     assert grown[SOC] == pytest.approx(by_bias + by_capacity + TUNING.soc_walk**2 * 10.0)
     assert grown[BIAS] == pytest.approx((TUNING.bias_walk * RATED_AH) ** 2 * 10.0)
-    assert grown[SLOW] == pytest.approx(TUNING.scale_walk**2 * moved)
-    assert grown[FAST] == pytest.approx(TUNING.fast_share * TUNING.scale_walk**2 * moved)
+    lost = 1.0 - exp(-2.0 * moved / TUNING.scale_soc)
+    assert grown[FAST] == pytest.approx(lost * (TUNING.scale_sigma**2 - 0.02**2))
+    assert grown[SLOW] == pytest.approx(lost * (TUNING.scale_sigma**2 - 0.3**2))
+
+
+def test_resistances_return_to_their_usual_factors_which_follow_slowly() -> None:
+    before = replace(fresh(FAST=0.5, SLOW=0.1), current_a=one(-3.0), usual=np.array([[0.3], [0.1]]))
+    after = predict(NMC, before, 10.0, one(-3.0), TUNING)
+    moved = 30.0 / 3600.0 / RATED_AH
+    kept = exp(-moved / TUNING.scale_soc)
+    assert after.mean[FAST, 0] == pytest.approx(0.3 + kept * 0.2)
+    assert after.usual[:, 0] == pytest.approx([0.3 + (1.0 - kept) * 0.2 * TUNING.scale_soc / HABIT_SOC, 0.1])
+    assert after.mean[SLOW, 0] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("row", [OFFSET, SAG])
@@ -96,11 +149,28 @@ def pull(deviations: float) -> float:
     """How far a sample that many standard deviations off moves the state of charge."""
     state = fresh()
     expected_v = float(model_v(NMC, state, one(0.0), WARM)[0])
-    slope = float(NMC.ocv_v(one(0.52), WARM)[0] - NMC.ocv_v(one(0.48), WARM)[0]) / 0.04
+    slope = float(NMC.ocv_v(one(0.54), WARM)[0] - NMC.ocv_v(one(0.46), WARM)[0]) / 0.08
     variance = (slope * 0.02) ** 2 + float(state.cov[OFFSET, OFFSET, 0] + state.cov[SAG, SAG, 0]) + TUNING.noise_v**2
     variance += (SERIES_OHM + sum(PAIR_OHM)) ** 2 * float(state.cov[BIAS, BIAS, 0])
     cell_v = one(expected_v + deviations * variance**0.5)
     return float(correct(NMC, state, cell_v, one(0.0), WARM, SEEN, TUNING).mean[SOC, 0]) - 0.5
+
+
+def test_where_the_curve_falls_off_a_voltage_says_less() -> None:
+    """At the knee of the curve the chord over the secant's reach is below it by ``knee_v``: that much more noise."""
+    state, still = fresh(0.05, sigma=0.001), one(0.0)
+    low_v, here_v, high_v = NMC.ocv_v(np.array([0.05 - TUNING.slope_soc, 0.05, 0.05 + TUNING.slope_soc]), WARM)
+    knee_v = here_v - 0.5 * (low_v + high_v)
+    assert knee_v > 0.01
+    cell_v = model_v(NMC, state, still, WARM) + 0.01
+    moved = [
+        float(correct(NMC, state, cell_v, still, WARM, SEEN, tuning).mean[SOC, 0]) - 0.05
+        for tuning in (TUNING, replace(TUNING, knee_share=0.0))
+    ]
+    slope = (high_v - low_v) / (2.0 * TUNING.slope_soc)
+    known = (slope * 0.001) ** 2 + state.cov[OFFSET, OFFSET, 0] + state.cov[SAG, SAG, 0]
+    known += (SERIES_OHM + sum(PAIR_OHM)) ** 2 * state.cov[BIAS, BIAS, 0] + TUNING.noise_v**2
+    assert moved[0] / moved[1] == pytest.approx(known / (known + (TUNING.knee_share * knee_v) ** 2), rel=1e-3)
 
 
 def test_a_far_sample_pulls_no_more_than_one_at_three_deviations_and_a_wild_one_not_at_all() -> None:

@@ -79,6 +79,9 @@ def test_status_shows_state_cells_limits_and_faults(
         "charge limit     0.0 A, 0 W: fault",
         "CELL_OV: block_c, latched at #4, 3.66 against 3.65",
         "soc              unknown",
+        "left             unknown",
+        "health           capacity 94.2 % +- 1.1 %, resistance 131 % +- 4 % (from: partial charge)",
+        "power for 10 s   charge 2.70 kW: rated, discharge 5.26 kW: cell_voltage",
         "link unknown",
         "-12.5 A",
     ):

@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from bms_daemon.model import Survivor
 from bms_daemon.runtime.journal import Journal, JournalError, NewerSchema, pack, unpack
 
-OLD = Survivor(soc=0.41, soc_sigma=0.02, latched=("CELL_OV",), closes=7, commissioned_hash="ab12", boots=3)
+OLD = Survivor(
+    soc=0.41,
+    soc_sigma=0.02,
+    latched=("CELL_OV",),
+    closes=7,
+    commissioned_hash="ab12",
+    boots=3,
+    cell_soc=(0.41, 0.43),
+    cell_soc_sigma=(0.02, 0.03),
+    cell_health=(98.7, 1.0, -0.25),
+)
 NEW = replace(OLD, soc=0.42, latched=("CELL_OV", "WELD"), closes=8)
 
 
@@ -173,6 +183,9 @@ def test_an_unreadable_slot_is_named_and_the_other_used(path: Path) -> None:
     [
         {"latched": "CELL_OV"},
         {"latched": [1]},
+        {"cell_soc": ["0.5"]},
+        {"cell_soc": [True]},
+        {"cell_health": 0.5},
         {"closes": -1},
         {"closes": True},
         {"closes": 1.5},
@@ -187,6 +200,30 @@ def test_content_of_another_shape_is_refused_although_its_checksum_holds(change:
     head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
     with pytest.raises(JournalError, match="content"):
         unpack(head + struct.pack("<I", zlib.crc32(head + payload)) + payload)
+
+
+@pytest.mark.parametrize("lacks", [("cell_soc", "cell_soc_sigma", "cell_health"), ("cell_health",)])
+def test_a_journal_from_before_the_cells_were_kept_is_read_without_them(lacks: tuple[str, ...]) -> None:
+    plain = {name: value for name, value in json.loads(pack(OLD, 1)[22:]).items() if name not in lacks}
+    payload = json.dumps(plain).encode()
+    head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
+    data = head + struct.pack("<I", zlib.crc32(head + payload)) + payload
+    assert unpack(data) == (1, replace(OLD, **dict.fromkeys(lacks, ())))
+
+
+def test_a_journal_that_lacks_anything_else_is_refused() -> None:
+    plain = json.loads(pack(OLD, 1)[22:])
+    del plain["latched"]
+    payload = json.dumps(plain).encode()
+    head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
+    with pytest.raises(JournalError, match="other fields"):
+        unpack(head + struct.pack("<I", zlib.crc32(head + payload)) + payload)
+
+
+def test_four_hundred_cells_fit(path: Path) -> None:
+    many = replace(OLD, cell_soc=(0.12345,) * 400, cell_soc_sigma=(0.12345,) * 400, cell_health=(-1.23456e-07,) * 4800)
+    Journal(path).save(many)
+    assert Journal(path).load().survivor == many
 
 
 @given(st.binary(max_size=400))

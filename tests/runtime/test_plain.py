@@ -33,6 +33,8 @@ def test_arrays_flags_enumerations_and_unknowns_take_their_json_form() -> None:
         "value": None,
     }
     assert got["estimate"]["soc"] is None
+    assert got["estimate"]["power"]["charge_binding"][-1] == "temperature"
+    assert got["estimate"]["ageing"]["why"] == "partial_charge"
     assert got["faults"]["active"][0]["reaction"] == "block_c"
     assert got["limits"]["charge_binding"] == "fault"
     assert got["control"]["state"] == "recovery_charge"
@@ -65,6 +67,10 @@ LEFT_OUT = {
         (m.VcuRequest, lambda p: p["measured"]["vcu"]["value"]),
         (m.CanHealth, lambda p: p["measured"]["can"]),
         (m.Estimate, lambda p: p["estimate"]),
+        (m.Ageing, lambda p: p["estimate"]["ageing"]),
+        (m.Remaining, lambda p: p["estimate"]["remaining"]),
+        (m.PowerAhead, lambda p: p["estimate"]["power"]),
+        (m.CellStates, lambda p: p["estimate"]["cells"]),
         (m.Faults, lambda p: p["faults"]),
         (m.Fault, lambda p: p["faults"]["active"][0]),
         (m.Limits, lambda p: p["limits"]),

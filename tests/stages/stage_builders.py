@@ -155,3 +155,20 @@ class Feed:
         if isinstance(value, m.AfeScan) and value.conversions == CONVERTING:
             value = replace(value, conversions=self.seq + 1000)
         return m.Sample(value, now_s, self.seq)
+
+
+def estimated(charge_a: float, discharge_a: float, why: m.Binding = m.Binding.CELL_VOLTAGE, **parts: Any) -> m.Estimate:
+    """What estimation would say of a pack that can do this for 10 s, and far more or nothing for other times."""
+    shares = np.array([9.0, 9.0, 1.0, 0.0, 0.0])
+    power = m.PowerAhead(
+        discharge_a * shares,
+        discharge_a * 13.2 * shares,
+        charge_a * shares,
+        charge_a * 13.2 * shares,
+        (m.Binding.RATED, m.Binding.RATED, why, m.Binding.FAULT, m.Binding.FAULT),
+        (m.Binding.RATED, m.Binding.RATED, why, m.Binding.FAULT, m.Binding.FAULT),
+    )
+    return m.Estimate(**({"soc": 0.5, "soc_sigma": 0.02, "soc_valid": True, "power": power} | parts))
+
+
+AMPLE = estimated(1000.0, 1000.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.stage_builders import CLOSED_PINS, OPEN_PINS, SETTINGS, channel, measured, scan, temps
+from stages.stage_builders import AMPLE, CLOSED_PINS, OPEN_PINS, SETTINGS, channel, estimated, measured, scan, temps
 
 from bms_daemon import model as m
 from bms_daemon.stages.limits import limits, ramp
@@ -18,10 +18,14 @@ CLOSED = m.Control(S.CLOSED)
 
 
 def allowed(
-    control: m.Control = CLOSED, faults: m.Faults = m.Faults(), last: m.Limits = FULL, **parts: Any
+    control: m.Control = CLOSED,
+    faults: m.Faults = m.Faults(),
+    last: m.Limits = FULL,
+    estimate: m.Estimate = AMPLE,
+    **parts: Any,
 ) -> m.Limits:
     parts.setdefault("pins", CLOSED_PINS)
-    return limits(measured(**parts), m.Estimate(), faults, control, last, SETTINGS)
+    return limits(measured(**parts), estimate, faults, control, last, SETTINGS)
 
 
 def amps(found: m.Limits) -> tuple[float, float]:
@@ -67,6 +71,32 @@ def test_the_worst_probe_limits_both_directions(degc: float, charge_a: float, di
     found = allowed(temps=temps(20.0, float("nan"), degc))
     assert amps(found) == pytest.approx((charge_a, discharge_a))
     assert (found.charge_binding is B.TEMPERATURE) is (charge_a < 50.0)
+
+
+@pytest.mark.parametrize(
+    ("charge_a", "discharge_a", "why", "found_a"),
+    [
+        (20.0, 30.0, B.CELL_VOLTAGE, (20.0, 30.0)),
+        (0.0, 0.0, B.CELL_VOLTAGE, (0.0, 0.0)),
+        (0.0, 0.0, B.TEMPERATURE, (0.0, 0.0)),
+        (20.0, 30.0, B.SOC, (20.0, 30.0)),
+        (0.0, 1.0, B.SOC, (5.0, 5.0)),
+        (80.0, 120.0, B.CELL_VOLTAGE, (50.0, 100.0)),
+    ],
+    ids=["less", "nothing by voltage", "nothing by temperature", "less by charge", "trickle by charge", "more"],
+)
+def test_what_the_cells_can_do_for_ten_seconds_limits_and_charge_alone_leaves_a_trickle(
+    charge_a: float, discharge_a: float, why: m.Binding, found_a: tuple[float, float]
+) -> None:
+    found = allowed(estimate=estimated(charge_a, discharge_a, why))
+    assert amps(found) == found_a
+    assert (found.charge_binding is why) is (found_a[0] < 50.0)
+    assert (found.discharge_binding is why) is (found_a[1] < 100.0)
+
+
+def test_while_nobody_has_worked_out_the_power_nothing_is_allowed() -> None:
+    found = allowed(estimate=m.Estimate())
+    assert (amps(found), found.charge_binding, found.discharge_binding) == ((0.0, 0.0), B.STALE, B.STALE)
 
 
 @pytest.mark.parametrize("state", [state for state in S if state not in (S.CLOSED, S.RECOVERY_CHARGE, S.OPENING)])

@@ -9,15 +9,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bms_daemon.offline.accuracy import soc_table
+from bms_daemon.offline.accuracy import capacity_table, power_table, soc_table
 from bms_daemon.offline.accuracy.context import Context
 from bms_daemon.offline.accuracy.header import HEADER, QUICK_HEADER
 from bms_daemon.offline.accuracy.work import workers
 
 DOCUMENT = Path("docs/accuracy.md")
-TABLES: tuple[Callable[[Context], list[str]], ...] = (soc_table.section,)
+TABLES: tuple[Callable[[Context], list[str]], ...] = (
+    soc_table.section,
+    capacity_table.section,
+    capacity_table.rests_section,
+    power_table.section,
+)
 NO_DATA = 66
-PARTS = ("lg_hg2", "panasonic_18650pf", "plett_a123_lfp")
+PARTS = ("lg_hg2", "panasonic_18650pf", "plett_a123_lfp", "calce_cs2", "nasa_pcoe", "nissan_leaf_2013_cell")
 QUICK_PARTS = PARTS[:1]
 
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from bms_daemon.config.cellfile import CellFile, Identity
 from bms_daemon.estimation.cell import Cell
-from bms_daemon.estimation.ocv import OCV_V
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.cellfit.branches import doubts
 from bms_daemon.offline.cellfit.charge import Charge, count
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.cellfit.fitted import cell_file
+from bms_daemon.offline.cellfit.heat import fit_heat
 from bms_daemon.offline.cellfit.reading import Log, Source, read_log
 from bms_daemon.offline.cellfit.settings import (
     FIRST_ROUNDS,
@@ -28,6 +28,7 @@ from bms_daemon.offline.cellfit.start import VOLTAGE_SIGMA_V, Curve, StartError,
 from bms_daemon.offline.cellfit.trace import Trace, make_trace, temperature_knots
 from bms_daemon.offline.columns import ColumnError
 
+LFP_FULL_V = 3.45  # of a full cell at rest; that of NMC is its highest voltage
 CURVE_SOC: FloatArray = np.linspace(0.0, 1.0, 1001)
 
 
@@ -108,7 +109,8 @@ def fit_cell(job: Job, step: Step) -> Outcome:
     kinds = {trace.kind for trace in traces}
     weights = WITH_CYCLES if "cycles" in kinds else WITHOUT_CYCLES
     found = solve(traces, _form(job, traces), weights, ROUNDS, step)
-    return Outcome(cell_file(found, job.identity), tuple(traces))
+    file = cell_file(found, job.identity)
+    return Outcome(file.model_copy(update={"heat": fit_heat(Cell(file), traces)}), tuple(traces))
 
 
 def _read(source: Source, job: Job) -> _Counted:
@@ -118,7 +120,7 @@ def _read(source: Source, job: Job) -> _Counted:
 
 
 def _first_curve(job: Job, slow: Sequence[_Counted], step: Step) -> Curve:
-    full_v = job.identity.max_v if job.identity.chemistry == "nmc" else float(OCV_V["lfp"][-1])
+    full_v = job.identity.max_v if job.identity.chemistry == "nmc" else LFP_FULL_V
     unknown = _Unknown(full_v)
     if not slow:
         return unknown

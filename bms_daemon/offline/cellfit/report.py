@@ -56,7 +56,7 @@ def _lines(cell: Cell, traces: Sequence[Trace], qualities: Sequence[Quality], pi
     lines = [f"# {cell.file.cell.name}", "", "Measured less what the file predicts: whole recordings; means"]
     lines += [f"over two minutes, and the worst of these, above {EMPTY_SOC:.0%} charge.", ""]
     lines += [*quality_table(qualities), "", "## What was not covered", "", *_coverage(cell, traces)]
-    lines += ["", "## Rows left out", "", *_notes(traces), "", "## Pictures", ""]
+    lines += ["", "## Heat", "", _heat(cell), "", "## Rows left out", "", *_notes(traces), "", "## Pictures", ""]
     lines += ["![Open-circuit voltage](ocv.png)", "", "![Resistances](resistances.png)"]
     for trace, picture in zip(traces, pictures, strict=True):
         lines += ["", f"![{trace.name}]({picture})"]
@@ -66,6 +66,13 @@ def _lines(cell: Cell, traces: Sequence[Trace], qualities: Sequence[Quality], pi
 def _notes(traces: Sequence[Trace]) -> list[str]:
     notes = [f"- {trace.name}: {note}" for trace in traces for note in trace.notes]
     return notes or ["None."]
+
+
+def _heat(cell: Cell) -> str:
+    heat = cell.file.heat
+    if heat is None:
+        return "Not in the file: the temperatures recorded do not tell it."
+    return f"{heat.capacity_j_per_k:g} J/K and {heat.resistance_k_per_w:g} K/W to its surroundings, by the sensor used."
 
 
 def _coverage(cell: Cell, traces: Sequence[Trace]) -> list[str]:

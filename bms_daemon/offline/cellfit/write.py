@@ -16,7 +16,7 @@ COLUMNS = 100
 def cell_text(file: CellFile, header: Sequence[str]) -> str:
     """TOML; ``header`` lines become comments."""
     lines = [f"# {line}".rstrip() for line in header] + ["schema = 1"]
-    for name in ("cell", "ocv", "resistance", "hysteresis"):
+    for name in ("cell", "ocv", "resistance", "hysteresis", "heat"):
         section: BaseModel | None = getattr(file, name)
         if section is not None:
             lines += ["", f"[{name}]", *_section(section)]

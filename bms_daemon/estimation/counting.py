@@ -1,0 +1,60 @@
+"""Counting charge from scan to scan: what passed for good, and what the next step of the estimator has to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite, nan
+
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """``since_s``: time of the estimator's last step, from which ``passed_ah`` counts (positive: charged).
+
+    ``blind``: some of the current since then is not known; ``passed_ah`` then lacks it.
+    """
+
+    scan_s: float = nan
+    current_a: float = nan
+    since_s: float = nan
+    passed_ah: float = 0.0
+    blind: bool = False
+    charged_ah: float = 0.0
+    discharged_ah: float = 0.0
+
+    @property
+    def span_s(self) -> float:
+        """Time since the estimator's last step."""
+        return self.scan_s - self.since_s
+
+    @property
+    def mean_a(self) -> float:
+        """Mean current since the estimator's last step; NaN when some of it is not known."""
+        return nan if self.blind or not self.span_s > 0.0 else self.passed_ah * HOUR_S / self.span_s
+
+
+def count(past: Counting, at_s: float, current_a: float, gap_s: float) -> Counting:
+    """Add a scan: trapezoid over the scans' own times. Longer than ``gap_s``, nobody knows what flowed."""
+    if past.scan_s != past.scan_s:
+        return replace(past, scan_s=at_s, since_s=at_s, current_a=current_a, blind=not isfinite(current_a))
+    span_s = at_s - past.scan_s
+    if span_s <= 0.0:
+        return past
+    mean_a = 0.5 * (past.current_a + current_a)
+    if span_s > gap_s or not isfinite(mean_a):
+        return replace(past, scan_s=at_s, current_a=current_a, blind=True)
+    charge_ah = mean_a * span_s / HOUR_S
+    return replace(
+        past,
+        scan_s=at_s,
+        current_a=current_a,
+        passed_ah=past.passed_ah + charge_ah,
+        charged_ah=past.charged_ah + max(0.0, charge_ah),
+        discharged_ah=past.discharged_ah + max(0.0, -charge_ah),
+    )
+
+
+def handed_over(counting: Counting) -> Counting:
+    """After the estimator's step: a new span begins."""
+    return replace(counting, since_s=counting.scan_s, passed_ah=0.0, blind=not isfinite(counting.current_a))

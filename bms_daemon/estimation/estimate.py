@@ -1,0 +1,147 @@
+"""The estimate stage: counts every scan's charge and once a second lets the estimators look at every cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import exp, isfinite, nan
+
+import numpy as np
+
+from bms_daemon.estimation.cells import Cells, begin, follow
+from bms_daemon.estimation.counting import Counting, count, handed_over
+from bms_daemon.estimation.hearsay import believe, kept_soc
+from bms_daemon.estimation.pack_model import PackModel
+from bms_daemon.estimation.soc import Reading
+from bms_daemon.estimation.soh import kept as kept_health
+from bms_daemon.estimation.telling import Warmth, told
+from bms_daemon.model import AfeScan, Channel, Estimate, FloatArray, Measured, Quality, ShuntReading, Survivor, TempScan
+
+PERIOD_S = 1.0  # of the estimators; scans in between add to the count
+LOAD_S = 120.0  # memory of the mean load for which energy and times are told
+REST_C, REST_S = 0.02, 1800.0  # a pack with less current than this for so long has rested
+TRAVELLED = 0.2  # whoever has counted so much of a capacity beside the voltage knows where the cells are
+MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateState:
+    """``cells`` is None until the first scan. ``load_a`` is the mean of the last minutes.
+
+    ``vouched``: somebody knew where the charge started, or the pack has rested or travelled far since.
+    """
+
+    estimate: Estimate = field(default_factory=Estimate)
+    kept: Survivor = field(default_factory=Survivor)
+    counting: Counting = field(default_factory=Counting)
+    cells: Cells | None = None
+    load_a: float = 0.0
+    loaded_s: float = nan  # when more than a rest current last flowed
+    vouched: bool = False
+
+
+def resume(survivor: Survivor | None) -> EstimateState:
+    """What the journal kept; the cells are looked at with the first scan."""
+    kept = survivor or Survivor()
+    counting = Counting(charged_ah=kept.charge_throughput_ah, discharged_ah=kept.discharge_throughput_ah)
+    first = Estimate(charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah)
+    if kept_soc(kept, len(kept.cell_soc)) is not None:
+        first = replace(first, soc=kept.soc, soc_sigma=kept.soc_sigma, soc_valid=True)
+    return EstimateState(first, kept, counting)
+
+
+def kept_charge(state: EstimateState) -> Survivor:
+    """What of the estimate must outlive the process; before the first scan, what the journal said."""
+    if state.cells is None:
+        return state.kept
+    return Survivor(
+        soc=state.estimate.soc,
+        soc_sigma=state.estimate.soc_sigma,
+        charge_throughput_ah=state.counting.charged_ah,
+        discharge_throughput_ah=state.counting.discharged_ah,
+        cell_soc=_digits(state.cells.soc.soc),
+        cell_soc_sigma=_digits(state.cells.soc.soc_sigma),
+        cell_health=kept_health(state.cells.soh),
+    )
+
+
+def _digits(values: FloatArray) -> tuple[float, ...]:
+    return tuple(round(value, 5) for value in values.tolist())
+
+
+def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tuple[Estimate, EstimateState]:
+    """Take what this tick brought. Without a new scan nothing is counted; a gap adds uncertainty, not charge."""
+    scan = measured.cells.value
+    if scan is not None and measured.cells.fresh:
+        state = _counted(state, scan, measured.cells.time_s, model)
+        if state.cells is None or state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s:
+            state = _looked(state, scan, measured.temps, model)
+    if measured.shunt.fresh:
+        state = _heard(state, measured.shunt, measured.health.commissioned)
+    return state.estimate, state
+
+
+def _counted(state: EstimateState, scan: AfeScan, at_s: float, model: PackModel) -> EstimateState:
+    counting = count(state.counting, at_s, scan.current_a, model.gap_s)
+    resting = abs(scan.current_a) <= REST_C * model.rated_ah
+    loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else at_s
+    now = replace(
+        state.estimate, charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah
+    )
+    return replace(state, estimate=now, counting=counting, loaded_s=loaded_s)
+
+
+def _looked(state: EstimateState, scan: AfeScan, temps: Channel[TempScan], model: PackModel) -> EstimateState:
+    """Let the estimators see every cell, and tell what they make of the pack."""
+    warmth = _warmth(temps)
+    counting, cells = state.counting, scan.cell_v.size
+    current_a = nan if counting.blind else scan.current_a
+    mean_a = np.full(cells, counting.mean_a)
+    reading = Reading(counting.span_s, np.full(cells, current_a), scan.cell_v, np.full(cells, warmth.mean_degc), mean_a)
+    if state.cells is None:
+        known = kept_soc(state.kept, cells)
+        first = begin(model.cell, reading, known, state.kept.cell_health)
+        state = replace(state, cells=first, vouched=known is not None)
+    else:
+        state = replace(state, cells=follow(model.cell, state.cells, reading), load_a=_load_a(state))
+    state = replace(state, counting=handed_over(counting), vouched=state.vouched or _seen_enough(state, model))
+    return _telling(state, model, warmth)
+
+
+def _telling(state: EstimateState, model: PackModel, warmth: Warmth) -> EstimateState:
+    assert state.cells is not None
+    now = told(state.estimate, state.cells, model, state.load_a, warmth)
+    return replace(state, estimate=replace(now, soc_valid=now.soc_valid and state.vouched))
+
+
+def _load_a(state: EstimateState) -> float:
+    counting = state.counting
+    if not isfinite(counting.mean_a):
+        return state.load_a
+    keep = exp(-counting.span_s / LOAD_S)
+    return keep * state.load_a + (1.0 - keep) * counting.mean_a
+
+
+def _seen_enough(state: EstimateState, model: PackModel) -> bool:
+    counting, kept = state.counting, state.kept
+    started_ah = kept.charge_throughput_ah + kept.discharge_throughput_ah
+    travelled_ah = counting.charged_ah + counting.discharged_ah - started_ah
+    return counting.scan_s - state.loaded_s >= REST_S or travelled_ah >= TRAVELLED * model.rated_ah
+
+
+def _heard(state: EstimateState, shunt: Channel[ShuntReading], commissioned: bool) -> EstimateState:
+    """A battery monitor's own count is worth more than a flat curve; one that contradicts is left aside."""
+    now, cells = state.estimate, state.cells
+    soc = shunt.value.soc if shunt.value is not None else nan
+    news = now.soc_sigma > 2.0 * MONITOR_SIGMA or (commissioned and not state.vouched)
+    if cells is None or not news or not abs(soc - now.soc) <= 2.0 * now.soc_sigma:
+        return state
+    sharpened = replace(cells, soc=believe(cells.soc, soc, MONITOR_SIGMA))
+    return replace(state, cells=sharpened, vouched=state.vouched or commissioned)
+
+
+def _warmth(temps: Channel[TempScan]) -> Warmth:
+    if temps.value is None or temps.quality is Quality.FAILED:
+        return Warmth()
+    probes: FloatArray = temps.value.probe_degc
+    known = probes[probes == probes]
+    return Warmth(float(known.min()), float(known.mean()), float(known.max())) if known.size else Warmth()

@@ -1,0 +1,171 @@
+"""The voltage of each cell at the end of a constant current.
+
+Arrays have the shape (directions, horizons, n) or one that broadcasts to it. Currents are magnitudes; ``sign`` is
+1 for charging and -1 for discharging.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from bms_daemon.estimation.cell import (
+    COLDEST_DEGC,
+    HOTTEST_DEGC,
+    KELVIN,
+    REFERENCE_K,
+    Cell,
+    saturated_a,
+    within,
+)
+from bms_daemon.estimation.soc import SocState
+from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC
+from bms_daemon.model import FloatArray
+
+SECANT_SOC, SLOPES = 0.02, 201  # the curve's slope is taken over so much to both sides, at so many states
+REACH_SOC = 0.04  # resistances are looked at so far ahead
+KNEE_TIMES = 1.3  # pulses of several times the capacity bend so much later than cell files say
+MOST_GROWTH = 3.0  # of a resistance, as a logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the end voltage of every cell and horizon is made of.
+
+    ``sign`` (directions, 1, 1); ``soc``, ``temp_degc``, ``direct_ohm``, ``knee_a`` (n,); ``bent_ohm`` (horizons, n),
+    which answers to what the knee leaves of a current, and ``more_ohm`` (directions, horizons, n), what it gains while
+    charge passes; ``soc_per_a``, which has the direction's sign, ``rest_v``, what is there without current apart
+    from the open-circuit curve, and ``idle_v`` with it, (directions, horizons, n).
+    """
+
+    sign: FloatArray
+    soc: FloatArray
+    temp_degc: FloatArray
+    soc_per_a: FloatArray
+    rest_v: FloatArray
+    idle_v: FloatArray
+    direct_ohm: FloatArray
+    bent_ohm: FloatArray
+    more_ohm: FloatArray
+    knee_a: FloatArray
+
+    def voltage_v(self, cell: Cell, current_a: FloatArray) -> FloatArray:
+        """At the end of currents (directions, horizons, n)."""
+        moved = current_a * self.soc_per_a
+        bent_ohm = self.bent_ohm + np.minimum(np.abs(moved), REACH_SOC) * self.more_ohm
+        across_v = self.direct_ohm * current_a + bent_ohm * saturated_a(current_a, self.knee_a)
+        moved += self.soc
+        found: FloatArray = cell.ocv_v(moved, self.temp_degc)
+        found += self.rest_v
+        found += self.sign * across_v
+        return found
+
+    def only(self, which: np.ndarray) -> Ahead:
+        """The picked elements of (directions, horizons, n), flat."""
+        way, span, cell = np.nonzero(which)
+        return Ahead(
+            sign=self.sign[way, 0, 0],
+            soc=self.soc[cell],
+            temp_degc=self.temp_degc[cell],
+            soc_per_a=self.soc_per_a[way, span, cell],
+            rest_v=self.rest_v[way, span, cell],
+            idle_v=self.idle_v[way, span, cell],
+            direct_ohm=self.direct_ohm[cell],
+            bent_ohm=self.bent_ohm[span, cell],
+            more_ohm=self.more_ohm[way, span, cell],
+            knee_a=self.knee_a[cell],
+        )
+
+
+@lru_cache(maxsize=32)
+def remaining(cell: Cell, horizons_s: tuple[float, ...]) -> FloatArray:
+    """What is left of the pairs' voltages after each horizon, (horizons, pairs)."""
+    found: FloatArray = np.exp(-np.array(horizons_s)[:, None] / cell.tau_s)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _least_series(cell: Cell) -> tuple[FloatArray, FloatArray]:
+    """Temperatures, degC, and the least series resistance of any state of charge at each."""
+    degc = np.arange(COLDEST_DEGC, HOTTEST_DEGC, dtype=float)
+    soc = np.linspace(0.0, 1.0, 51)
+    return degc, np.array([cell.circuit(soc, np.full(soc.size, each)).series_ohm.min() for each in degc])
+
+
+def look_ahead(
+    cell: Cell, state: SocState, horizons_s: tuple[float, ...], sign: FloatArray, caution: float
+) -> tuple[Ahead, FloatArray]:
+    """What lies ahead in each direction (``sign``: (directions, 1, 1)), and the settled resistance (n,), ohm.
+
+    Resistances and errors of the voltage are taken ``caution`` standard deviations on the safe side. The part of the
+    series resistance that depends on the state of charge is no ohmic one but charge transfer: it saturates as the
+    pairs do. The series resistance is that at the end of the way, the pairs' that half of the way.
+    """
+    now = state.filter
+    mean, cov, circuit = now.mean, now.cov, now.circuit
+    growth = mean[FAST : SLOW + 1] + caution * _sigma(cov[[FAST, SLOW], [FAST, SLOW]])
+    factors = np.exp(np.minimum(growth, MOST_GROWTH))
+    series_ohm, pair_ohm = _circuits(cell, state, sign, factors)
+    keep = remaining(cell, horizons_s)
+    settled_ohm = pair_ohm.sum(axis=1)
+    risen_ohm = settled_ohm[:, None] - keep @ pair_ohm  # (1 + directions, horizons, n)
+    direct_ohm = np.minimum(factors[0] * np.interp(state.temp_degc, *_least_series(cell)), series_ohm[0])
+    gain_ohm = (series_ohm[1:] - series_ohm[0])[:, None] + 0.5 * (risen_ohm[1:] - risen_ohm[0])
+    still_v = keep @ _scaled(cell, now.pair_v, factors) + (mean[OFFSET] + mean[SAG])
+    against_v = caution * _voltage_sigma(cell, state) + circuit.hysteresis_v
+    rest_v = still_v + sign * against_v
+    path = Ahead(
+        sign=sign,
+        soc=mean[SOC],
+        temp_degc=state.temp_degc,
+        soc_per_a=sign * (np.array(horizons_s)[:, None] / HOUR_S / now.capacity_ah),
+        rest_v=rest_v,
+        idle_v=rest_v + cell.ocv_v(mean[SOC], state.temp_degc),
+        direct_ohm=direct_ohm,
+        bent_ohm=risen_ohm[0] + (series_ohm[0] - direct_ohm),
+        more_ohm=gain_ohm * (1.0 / REACH_SOC),
+        knee_a=KNEE_TIMES * cell.knee_a / circuit.cold,
+    )
+    return path, series_ohm[0] + settled_ohm[0]
+
+
+def _circuits(cell: Cell, state: SocState, sign: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Series (1 + directions, n) and pairs' (1 + directions, pairs, n) resistances: here, and ahead each way."""
+    here = state.filter.circuit
+    soc = state.filter.mean[SOC] + REACH_SOC * sign[:, 0]
+    there = cell.circuit(soc.ravel(), np.broadcast_to(state.temp_degc, soc.shape).ravel())
+    series_ohm = np.concatenate([here.series_ohm[None], there.series_ohm.reshape(soc.shape)])
+    ahead_ohm = there.pair_ohm.reshape(-1, *soc.shape).swapaxes(0, 1)
+    return factors[0] * series_ohm, _scaled(cell, np.concatenate([here.pair_ohm[None], ahead_ohm]), factors)
+
+
+def _scaled(cell: Cell, pairs: FloatArray, factors: FloatArray) -> FloatArray:
+    """Pairs (..., pairs, n) times the factor of the fast or of the slow ones."""
+    fast = (np.arange(cell.tau_s.size) < cell.fast_pairs)[:, None]
+    found: FloatArray = pairs * np.where(fast, factors[0], factors[1])
+    return found
+
+
+def _sigma(variance: FloatArray) -> FloatArray:
+    found: FloatArray = np.sqrt(np.maximum(variance, 0.0))
+    return found
+
+
+def _voltage_sigma(cell: Cell, state: SocState) -> FloatArray:
+    """Of the voltage without current, (n,): state of charge and errors of the voltage make up for each other."""
+    cov = state.filter.cov
+    slopes_v = _slopes_v(cell)
+    slope = slopes_v[(within(state.filter.mean[SOC], 0.0, 1.0) * (slopes_v.size - 1)).astype(np.intp)]
+    errors = cov[OFFSET, OFFSET] + cov[SAG, SAG] + 2.0 * cov[OFFSET, SAG]
+    return _sigma(errors + slope * (2.0 * (cov[SOC, OFFSET] + cov[SOC, SAG]) + slope * cov[SOC, SOC]))
+
+
+@lru_cache(maxsize=32)
+def _slopes_v(cell: Cell) -> FloatArray:
+    """Of the open-circuit curve at 25 degC over state of charge, secants at even steps from 0 to 1."""
+    soc = np.linspace(0.0, 1.0, SLOPES)
+    high_v, low_v = cell.ocv_v(np.array([soc + SECANT_SOC, soc - SECANT_SOC]), np.full(SLOPES, REFERENCE_K - KELVIN))
+    found: FloatArray = (high_v - low_v) * (0.5 / SECANT_SOC)
+    return found

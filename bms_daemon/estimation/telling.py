@@ -1,0 +1,58 @@
+"""From the estimators' states to what the pack is told to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import nan
+
+import numpy as np
+
+from bms_daemon.estimation.cells import Cells
+from bms_daemon.estimation.hearsay import VALID_SIGMA
+from bms_daemon.estimation.pack import pack_power, pack_soc
+from bms_daemon.estimation.pack_model import PackModel
+from bms_daemon.estimation.soe import remaining
+from bms_daemon.estimation.soh import SohState
+from bms_daemon.estimation.sop import both_powers
+from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """Of the known probes, degC; NaN where they cannot be trusted."""
+
+    coldest_degc: float = nan
+    mean_degc: float = nan
+    hottest_degc: float = nan
+
+
+def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: Warmth) -> Estimate:
+    """The pack's estimate. What is published lags behind what is known, and the doubt in it says so."""
+    soc, health, bounds = cells.soc, cells.soh, model.bounds
+    capacity_ah = soc.filter.capacity_ah
+    doubt = np.minimum(np.hypot(soc.soc_sigma, soc.published - soc.soc), 1.0)
+    pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
+    return replace(
+        past,
+        soc=pack,
+        soc_sigma=sigma,
+        soc_valid=sigma <= VALID_SIGMA,
+        capacity_ah=usable_ah,
+        restarts=cells.restarts,
+        ageing=_ageing(health, model),
+        power=pack_power(*both_powers(model.cell, soc, bounds, warmth.hottest_degc)),
+        remaining=remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc),
+        cells=CellStates(soc.published, doubt, capacity_ah, health.growth),
+    )
+
+
+def _ageing(health: SohState, model: PackModel) -> Ageing:
+    weak, grown = int(health.capacity_ah.argmin()), int(health.growth.argmax())
+    return Ageing(
+        soh=float(health.capacity_ah[weak]) / model.rated_ah,
+        soh_sigma=float(health.capacity_sigma_ah[weak]) / model.rated_ah,
+        growth=float(health.growth[grown]),
+        growth_sigma=float(health.growth_sigma[grown]),
+        why=CapacitySource(int(health.why[weak])),
+        age_s=float(health.age_s[weak]),
+    )
