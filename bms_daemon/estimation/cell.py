@@ -19,7 +19,7 @@ COLDEST_DEGC, HOTTEST_DEGC = -45, 85  # the grid's ends in steps of 1 K
 OCV_MARGIN_K = 3.0  # how far the temperature term is carried beyond what was measured
 FAST_S = 30.0  # a pair with a shorter time constant counts as fast
 VOLTS_LOW, VOLTS_HIGH = 0.5, 1.25  # of the cell's own limits: what is beyond is no cell's voltage
-KEPT = 4  # arrays of temperatures
+KEPT = 4  # arrays of temperatures whose look-ups are remembered
 NO_KNEE_C = 1e6  # so far away that the current is not bent
 
 
@@ -28,13 +28,14 @@ class Circuit:
     """What a cell's circuit is at a state of charge and a temperature; arrays of shape (n,).
 
     ``series_ohm``; ``pair_ohm`` (pairs, n); ``hysteresis_v`` half the distance of the branches;
-    ``cold`` growth of resistance by temperature, 1 at 25 degC.
+    ``cold`` growth of resistance by temperature, 1 at 25 degC; ``whole_ohm`` series and pairs together.
     """
 
     series_ohm: FloatArray
     pair_ohm: FloatArray
     hysteresis_v: FloatArray
     cold: FloatArray
+    whole_ohm: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Cell:
         place = (warmth.row + nearest).astype(np.intp)
         left, right = self._circuit.take(place, axis=1), self._circuit.take(place + self._states, axis=1)
         found = left + (right - left) * warmth.share
-        return Circuit(found[0], found[1:-2], found[-2], found[-1])
+        return Circuit(found[0], found[1:-3], found[-3], found[-2], found[-1])
 
     def strangeness(self, temp_degc: FloatArray) -> FloatArray:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
@@ -126,7 +127,7 @@ class Cell:
         return np.concatenate([values, steps]).reshape(4, -1), soc.size
 
     def _circuit_grid(self) -> tuple[FloatArray, int]:
-        """(1 + pairs + 2, temperatures * states), and the number of states."""
+        """(1 + pairs + 3, temperatures * states), and the number of states."""
         res, hyst = self.file.resistance, self.file.hysteresis
         soc = np.arange(SOC_LOW, SOC_HIGH + CIRCUIT_STEP / 2, CIRCUIT_STEP)
         degc = np.arange(COLDEST_DEGC, HOTTEST_DEGC + 1.0)
@@ -139,7 +140,8 @@ class Cell:
         voltage = (
             _surface(soc, known, hyst.soc, res.temperature_degc, hyst.voltage_v) if hyst else np.zeros_like(tables[0])
         )
-        parts = [table * beyond[:, None] for table in tables] + [voltage, np.broadcast_to(cold[:, None], voltage.shape)]
+        parts = [table * beyond[:, None] for table in tables]
+        parts += [voltage, np.broadcast_to(cold[:, None], voltage.shape), np.add.reduce(parts)]
         return np.reshape(parts, (len(parts), -1)), soc.size
 
 

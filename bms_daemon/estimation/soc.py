@@ -168,7 +168,7 @@ def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning = USUAL) 
 def _counted(cell: Cell, mean_a: FloatArray, tuning: Tuning) -> tuple[np.ndarray, FloatArray]:
     """Where the mean current can be believed, and it."""
     known = _sane(cell, mean_a, tuning)
-    return known, np.where(known, mean_a, 0.0)
+    return known, mean_a if np.count_nonzero(known) == known.size else np.where(known, mean_a, 0.0)
 
 
 def _pass_time(

@@ -205,7 +205,8 @@ def _return(mean: FloatArray, usual: FloatArray, kept: FloatArray, tuning: Tunin
     away = mean[FAST : SLOW + 1] - usual
     mean[FAST:] *= kept
     mean[FAST : SLOW + 1] = usual + kept[:2] * away
-    return usual + away * ((1.0 - kept[0]) * (tuning.scale_soc / HABIT_SOC))
+    followed: FloatArray = usual + away * ((1.0 - kept[0]) * (tuning.scale_soc / HABIT_SOC))
+    return followed
 
 
 def _scaled(cov: FloatArray, kept: FloatArray) -> FloatArray:

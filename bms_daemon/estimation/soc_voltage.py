@@ -77,19 +77,19 @@ def model_v(cell: Cell, state: FilterState, current_a: FloatArray, temp_degc: Fl
 def _observe(
     cell: Cell, state: FilterState, circuit: Circuit, current_a: FloatArray, temp_degc: FloatArray, tuning: Tuning
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Expected voltage (n,), its slopes by every row (7, n), and how far above its chord the curve is at a knee (n,)."""
+    """Expected voltage (n,), its slopes by every row (7, n), and how far a knee is above its chord, V (n,)."""
     soc = state.mean[SOC]
     reach = within(np.sqrt(state.cov[SOC, SOC]), tuning.slope_soc, REACH_MAX)
     high, low = np.minimum(soc + reach, SLOPE_TO), np.maximum(soc - reach, SLOPE_FROM)
     here_v, high_v, low_v = cell.ocv_v(np.array([soc, high, low]), temp_degc)
     across_v = _polarisation(cell, state, circuit, current_a)
     slopes = np.empty_like(state.mean)
-    slopes[SOC] = (high_v - low_v) / (high - low)
-    slopes[BIAS] = -(circuit.series_ohm + np.add.reduce(circuit.pair_ohm))
+    slopes[SOC] = slope = (high_v - low_v) / (high - low)
+    slopes[BIAS] = -circuit.whole_ohm
     slopes[CAPACITY] = 0.0
     slopes[FAST : SLOW + 1] = across_v
     slopes[OFFSET:] = 1.0
-    knee_v = np.maximum(here_v - 0.5 * (high_v + low_v), 0.0)
+    knee_v = np.maximum(here_v - low_v - slope * (soc - low), 0.0)
     return here_v + across_v[0] + across_v[1] + _errors(state, circuit), slopes, knee_v
 
 

@@ -47,7 +47,7 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
 
 
 def _ageing(health: SohState, model: PackModel) -> Ageing:
-    weak, grown = int(health.capacity_ah.argmin()), int(health.growth.argmax())
+    weak, grown = int(health.capacity_ah.argmin()), int(health.resistance.mean.argmax())
     return Ageing(
         soh=float(health.capacity_ah[weak]) / model.rated_ah,
         soh_sigma=float(health.capacity_sigma_ah[weak]) / model.rated_ah,

@@ -41,6 +41,14 @@ def test_resistance_grows_by_its_law_beyond_the_measured_temperatures() -> None:
     assert found[1] == pytest.approx(SERIES_OHM * resistance_growth(array(-10.0), 0.27, 4800.0)[0], rel=1e-6)
 
 
+def test_between_whole_degrees_a_resistance_lies_between_and_cells_may_differ_in_temperature() -> None:
+    soc, degc = np.full(3, 0.5), array(-10.0, -10.5, -11.0)
+    found = cell_of().circuit(soc, degc).series_ohm
+    assert found[1] == pytest.approx(0.5 * (found[0] + found[2]), rel=1e-9)
+    for each, ohm in zip(degc, found, strict=True):
+        assert cell_of().circuit(soc, np.full(3, each)).series_ohm == pytest.approx(ohm, rel=1e-12)
+
+
 @pytest.mark.parametrize("degc", [-1e6, -60.0, 200.0, 1e6])
 def test_any_temperature_has_a_resistance(degc: float) -> None:
     found = cell_of("lfp").circuit(array(0.5), array(degc))

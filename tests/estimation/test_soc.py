@@ -120,8 +120,9 @@ def test_an_aged_cell_is_counted_with_its_own_capacity_and_expected_with_its_own
     assert aged.capacity_ah[0] == pytest.approx(0.8 * RATED_AH)
     assert np.exp(aged.filter.mean[[FAST, SLOW], 0]) == pytest.approx([1.5, 1.5])
     assert np.exp(aged.filter.usual[:, 0]) == pytest.approx([1.5, 1.5])
-    after = step(NMC, aged, reading(-3.0, NAN, dt_s=36.0))
-    assert after.soc[0] - 0.5 == pytest.approx(-3.0 * 0.01 / (0.8 * RATED_AH))
+    after = step(NMC, aged, Reading(1.0, one(-3.0), one(NAN), one(25.0), one(-90.0)))
+    assert after.soc[0] - 0.5 == pytest.approx(-90.0 / 3600.0 / (0.8 * RATED_AH))
+    assert after.published[0] == pytest.approx(after.soc[0])
     new = start(NMC, first, one(0.5))
     assert (new.capacity_ah[0], *new.filter.usual[:, 0]) == (RATED_AH, 0.0, 0.0)
 
@@ -140,12 +141,11 @@ def test_another_capacity_moves_no_state_of_charge_and_the_same_one_nothing() ->
 
 def test_charge_that_somebody_counted_in_between_is_what_moved() -> None:
     before = settled()
-    counted = Reading(1.0, one(0.0), one(NAN), one(25.0), one(-9.0))
-    after = step(NMC, before, counted)
+    after = step(NMC, before, Reading(1.0, one(0.0), one(NAN), one(25.0), one(-90.0)))
     bias_a = float(before.filter.mean[1, 0])
     own_ah = float(before.filter.capacity_ah[0]) / (1.0 - float(before.filter.mean[2, 0]))
-    assert after.soc[0] - before.soc[0] == pytest.approx((-9.0 - bias_a) / 3600.0 / own_ah)
-    assert after.published[0] - before.published[0] < -0.9 * 9.0 / 3600.0 / RATED_AH
+    assert after.soc[0] - before.soc[0] == pytest.approx((-90.0 - bias_a) / 3600.0 / own_ah)
+    assert after.published[0] == pytest.approx(after.soc[0])
     assert after.filter.current_a[0] == 0.0
 
 

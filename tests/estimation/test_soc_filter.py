@@ -173,6 +173,16 @@ def test_where_the_curve_falls_off_a_voltage_says_less() -> None:
     assert moved[0] / moved[1] == pytest.approx(known / (known + (TUNING.knee_share * knee_v) ** 2), rel=1e-3)
 
 
+def test_where_the_curves_end_cuts_the_reach_a_straight_curve_is_no_knee() -> None:
+    state, still = fresh(1.0, sigma=0.01), one(0.0)
+    cell_v = model_v(NMC, state, still, WARM) + 0.01
+    bent, straight = (
+        correct(NMC, state, cell_v, still, WARM, SEEN, tuning).mean[SOC, 0]
+        for tuning in (TUNING, replace(TUNING, knee_share=0.0))
+    )
+    assert bent == straight
+
+
 def test_a_far_sample_pulls_no_more_than_one_at_three_deviations_and_a_wild_one_not_at_all() -> None:
     assert pull(-2.0) == pytest.approx(2.0 * pull(-1.0), rel=0.05)
     assert 0.9 * pull(3.0) < pull(6.0) < 1.05 * pull(3.0)

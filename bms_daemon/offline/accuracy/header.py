@@ -50,7 +50,8 @@ printed as it is and marked **missed**.
   on CS2_35 and B0005: no line is free of choice, those of CS2_37 have least of it. The daemon does not do this yet.
 - **Capacity between two rests** is what the daemon does: one of LG's held-out cycles with the fit in range, from a
   belief (sigma 10 %) that is wrong by 10 or 20 %. Errors and told sigma after it, in per cent of 2.780 Ah. The
-  recordings begin with the last row of a rest; its voltage is held for ten minutes more.
+  recordings begin with the last row of a rest; its voltage is held for ten minutes more. How long a rest has to be
+  and what offset the sensor is taken to have were chosen with these drives in view.
 - **Power ahead** is judged on measured pulses that start from rest. With the voltage at the end of a pulse as the
   limit, the pulse's own current is the true limit, so nothing is extrapolated: *error* is the current that the
   estimator allows for this limit and time, asked at the last row before the pulse, over the measured one, less one.
