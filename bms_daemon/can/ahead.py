@@ -65,7 +65,7 @@ AHEAD: dict[str, Getter] = {
     "EnergySigma": _remaining(lambda left: left.energy_sigma_wh * KILO),
     "RemainingCharge": _remaining(lambda left: left.charge_ah),
     "ChargeRoom": _remaining(lambda left: left.room_ah),
-    "EnergyValid": lambda snapshot: snapshot.estimate.soc_valid,
+    "EnergyValid": lambda snapshot: snapshot.estimate.soc_valid and snapshot.estimate.remaining is not None,
     "TimeToEmpty": _remaining(lambda left: left.time_to_empty_s),
     "TimeToFull": _remaining(lambda left: left.time_to_full_s),
 } | {name: get for horizon, span in enumerate(HORIZONS) for name, get in _ahead(horizon, span).items()}

@@ -32,10 +32,13 @@ def begin(
 
 
 def follow(cell: Cell, cells: Cells, reading: Reading) -> Cells:
-    """One more sample. An estimator that lost its numbers begins anew from what was published."""
+    """One more sample. An estimator whose step gives no numbers begins anew from what was published."""
     charge, restarts = soc.step(cell, cells.soc, reading), cells.restarts
     if not soc.finite(charge):
-        charge, restarts = soc.start(cell, reading, cells.soc.published), restarts + 1
+        charge = soc.start(
+            cell, reading, cells.soc.published, capacity_ah=cells.soh.capacity_ah, growth=cells.soh.growth
+        )
+        restarts += 1
     mean_a = reading.mean_a
     if mean_a is None:
         mean_a = 0.5 * (cells.soc.filter.current_a + reading.current_a)

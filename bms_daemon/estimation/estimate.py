@@ -14,6 +14,7 @@ from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soc import Reading
 from bms_daemon.estimation.soh import kept as kept_health
 from bms_daemon.estimation.telling import Warmth, told
+from bms_daemon.estimation.tuning import USUAL
 from bms_daemon.model import AfeScan, Channel, Estimate, FloatArray, Measured, Quality, ShuntReading, Survivor, TempScan
 
 PERIOD_S = 1.0  # of the estimators; scans in between add to the count
@@ -50,17 +51,25 @@ def resume(survivor: Survivor | None) -> EstimateState:
 
 
 def kept_charge(state: EstimateState) -> Survivor:
-    """What of the estimate must outlive the process; before the first scan, what the journal said."""
+    """What of the estimate must outlive the process; before the first scan, what the journal said.
+
+    A state of charge that nobody vouches for is not kept: a restart must not make it a known one.
+    """
     if state.cells is None:
         return state.kept
-    return Survivor(
-        soc=state.estimate.soc,
-        soc_sigma=state.estimate.soc_sigma,
+    kept = Survivor(
         charge_throughput_ah=state.counting.charged_ah,
         discharge_throughput_ah=state.counting.discharged_ah,
+        cell_health=kept_health(state.cells.soh),
+    )
+    if not state.vouched:
+        return kept
+    return replace(
+        kept,
+        soc=state.estimate.soc,
+        soc_sigma=state.estimate.soc_sigma,
         cell_soc=_digits(state.cells.soc.soc),
         cell_soc_sigma=_digits(state.cells.soc.soc_sigma),
-        cell_health=kept_health(state.cells.soh),
     )
 
 
@@ -73,16 +82,29 @@ def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tupl
     scan = measured.cells.value
     if scan is not None and measured.cells.fresh:
         state = _counted(state, scan, measured.cells.time_s, model)
-        if state.cells is None or state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s:
+        due = state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s
+        if due or (state.estimate.power is None and measured.temps.quality is not Quality.FAILED):
             state = _looked(state, scan, measured.temps, model)
     if measured.shunt.fresh:
         state = _heard(state, measured.shunt, measured.health.commissioned)
+    state = _without_what_is_lost(state, measured)
     return state.estimate, state
 
 
+def _without_what_is_lost(state: EstimateState, measured: Measured) -> EstimateState:
+    """What the cells can do is never told again once they, or their temperatures, are not seen any more."""
+    cells_lost = measured.cells.quality is Quality.FAILED and state.cells is not None
+    now = state.estimate
+    if not cells_lost and (measured.temps.quality is not Quality.FAILED or now.power is None):
+        return state
+    known = replace(now, power=None, remaining=None, soc_valid=now.soc_valid and not cells_lost)
+    return replace(state, estimate=known)
+
+
 def _counted(state: EstimateState, scan: AfeScan, at_s: float, model: PackModel) -> EstimateState:
-    counting = count(state.counting, at_s, scan.current_a, model.gap_s)
-    resting = abs(scan.current_a) <= REST_C * model.rated_ah
+    possible = abs(scan.current_a) <= USUAL.insane_c * model.rated_ah
+    counting = count(state.counting, at_s, scan.current_a if possible else nan, model.gap_s)
+    resting = not counting.blind and abs(scan.current_a) <= REST_C * model.rated_ah
     loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else at_s
     now = replace(
         state.estimate, charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah

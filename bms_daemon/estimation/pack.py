@@ -8,6 +8,7 @@ from bms_daemon.estimation.sop import Power, Why
 from bms_daemon.model import Binding, FloatArray, PowerAhead
 
 LEAST_A = 1e-9
+LEAST_USABLE = 0.01  # of a cell's capacity
 BINDINGS: dict[int, Binding] = {
     Why.CURRENT: Binding.RATED,
     Why.VOLTAGE: Binding.CELL_VOLTAGE,
@@ -21,18 +22,26 @@ def pack_soc(soc: FloatArray, sigma: FloatArray, capacity_ah: FloatArray) -> tup
 
     Charge can be taken until the first cell is empty and given until the first is full; the share of the two is the
     pack's state of charge. A cell that is 3 points below the others takes 3 points of the pack's capacity. Errors of
-    the two cells are taken to agree, as one cell's at both ends do.
+    the two cells are taken to agree, as one cell's at both ends do; a less certain cell may be the one that decides.
+    Where next to nothing is usable, nothing is certain.
     """
-    charge_ah, room_ah = soc * capacity_ah, (1.0 - soc) * capacity_ah
-    weak, strong = int(charge_ah.argmin()), int(room_ah.argmin())
-    least_ah, room = float(charge_ah[weak]), float(room_ah[strong])
-    usable_ah = max(least_ah + room, 1e-9)
-    doubt_ah = np.array([sigma[weak] * capacity_ah[weak] * room, sigma[strong] * capacity_ah[strong] * least_ah])
-    return least_ah / usable_ah, min(1.0, float(doubt_ah.sum()) / usable_ah**2), usable_ah
+    charge_ah, doubt_ah = soc * capacity_ah, sigma * capacity_ah
+    room_ah = capacity_ah - charge_ah
+    least_ah, room = float(charge_ah.min()), float(room_ah.min())
+    usable_ah = least_ah + room
+    if usable_ah <= LEAST_USABLE * float(capacity_ah.max()):
+        return float(least_ah > room), 1.0, max(usable_ah, 0.0)
+    weak, strong = (charge_ah - doubt_ah).argmin(), (room_ah - doubt_ah).argmin()
+    pack_sigma = (float(doubt_ah[weak]) * room + float(doubt_ah[strong]) * least_ah) / usable_ah**2
+    return least_ah / usable_ah, min(1.0, pack_sigma), usable_ah
 
 
 def pack_power(discharge: Power, charge: Power) -> PowerAhead:
-    """One current passes through all cells: the least of them, at the sum of their voltages."""
+    """One current passes through all cells: the least of them.
+
+    Its power is told with the voltages of the cells at their own largest currents: too little when discharging, and
+    when charging too much by what the stronger cells rise beyond the weakest one's current, less than a per cent.
+    """
     discharge_a, discharge_w, discharge_why = _series(discharge)
     charge_a, charge_w, charge_why = _series(charge)
     return PowerAhead(discharge_a, discharge_w, charge_a, charge_w, discharge_why, charge_why)

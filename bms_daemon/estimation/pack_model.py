@@ -9,6 +9,7 @@ from bms_daemon.config.schema import Settings
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.sop import Bounds
 
+TRICKLE_C = 0.05  # what the estimated charge alone leaves: voltage has the last word, full must be reachable; 1/h
 GAPS = 3.0  # scan periods without a scan after which nobody knows what flowed
 
 
@@ -46,4 +47,5 @@ def _bounds(cells: Bounds, settings: Settings) -> Bounds:
         charge_max_degc=temps.charge_max_degc,
         discharge_min_degc=temps.discharge_min_degc,
         discharge_max_degc=temps.discharge_max_degc,
+        trickle_a=TRICKLE_C * settings.pack.capacity_ah,
     )

@@ -25,7 +25,7 @@ HORIZONS_S: tuple[float, ...] = (1.0, 2.0, 10.0, 30.0, CONTINUOUS_S)
 CAUTION = 1.0  # standard deviations on the safe side
 DISCHARGE, CHARGE = -1.0, 1.0
 ABSURD, ROUNDING = 1e6, 1e-6  # sum of a state's numbers that is none any more; variance below 0 that is rounding
-Hottest = float | FloatArray | None
+Degrees = float | FloatArray | None  # degC; None: the cells' own
 
 
 class Why(IntEnum):
@@ -49,6 +49,7 @@ class Bounds:
     charge_max_degc: float
     discharge_min_degc: float
     discharge_max_degc: float
+    trickle_a: float = 0.0  # what the state of charge alone leaves
 
     @classmethod
     def of(cls, file: CellFile) -> Self:
@@ -79,41 +80,44 @@ def discharge_power(
     cell: Cell,
     state: SocState,
     bounds: Bounds,
-    hottest_degc: Hottest = None,
+    hottest_degc: Degrees = None,
     horizons_s: tuple[float, ...] = HORIZONS_S,
     caution: float = CAUTION,
+    coldest_degc: Degrees = None,
 ) -> Power:
     """What each cell can give for each horizon (s, rising). Arguments as of `both_powers`."""
-    return _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (DISCHARGE,))[0]
+    return _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (DISCHARGE,))[0]
 
 
 def charge_power(
     cell: Cell,
     state: SocState,
     bounds: Bounds,
-    hottest_degc: Hottest = None,
+    hottest_degc: Degrees = None,
     horizons_s: tuple[float, ...] = HORIZONS_S,
     caution: float = CAUTION,
+    coldest_degc: Degrees = None,
 ) -> Power:
     """What each cell can take for each horizon (s, rising). Arguments as of `both_powers`."""
-    return _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (CHARGE,))[0]
+    return _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (CHARGE,))[0]
 
 
 def both_powers(
     cell: Cell,
     state: SocState,
     bounds: Bounds,
-    hottest_degc: Hottest = None,
+    hottest_degc: Degrees = None,
     horizons_s: tuple[float, ...] = HORIZONS_S,
     caution: float = CAUTION,
+    coldest_degc: Degrees = None,
 ) -> tuple[Power, Power]:
     """What each cell can give and take: cheaper than one after the other.
 
-    ``hottest_degc`` is the highest temperature of the pack, or one a cell (n,); without it each cell's own counts. A
+    ``hottest_degc`` and ``coldest_degc`` are of the pack, or one a cell (n,); without them each cell's own counts. A
     temperature that is not known (NaN) or out of bounds allows nothing. ``caution``: standard deviations on the safe
     side, 0 for the best guess.
     """
-    give, take = _powers(cell, state, bounds, hottest_degc, horizons_s, caution, (DISCHARGE, CHARGE))
+    give, take = _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (DISCHARGE, CHARGE))
     return give, take
 
 
@@ -121,23 +125,23 @@ def _powers(
     cell: Cell,
     state: SocState,
     bounds: Bounds,
-    hottest_degc: Hottest,
+    ends_degc: tuple[Degrees, Degrees],
     horizons_s: tuple[float, ...],
     caution: float,
     directions: tuple[float, ...],
 ) -> list[Power]:
-    """In each of the directions."""
+    """In each of the directions; ``ends_degc`` are the lowest and the highest temperature."""
     sign = np.array(directions)[:, None, None]
-    hottest = state.temp_degc if hottest_degc is None else np.maximum(hottest_degc, state.temp_degc)
-    known = _known(state, hottest)
+    coldest, hottest = _ends(state.temp_degc, *ends_degc)
+    known = _known(state, coldest + hottest)
     if not known.all():
         state, hottest = _blanked(state, known), np.where(known, hottest, UNKNOWN_DEGC)
     path, settled_ohm = look_ahead(cell, state, horizons_s, sign, caution)
     asked = _Asked.of(bounds, directions)
-    most = _by_rating_and_charge(path, state, asked, caution)
+    most = _by_rating_and_charge(path, state, asked, caution, bounds.trickle_a)
     if cell.file.heat is not None:
         most = _and_by_heat(most, path, state, asked, (hottest, settled_ohm), (cell, cell.file.heat), horizons_s)
-    allowed = known & (state.temp_degc >= asked.min_degc) & (hottest <= asked.max_degc)
+    allowed = known & (coldest >= asked.min_degc) & (hottest <= asked.max_degc)
     if not allowed.all():
         most = np.where(allowed, most[0], 0.0), np.where(allowed, most[1], Why.TEMPERATURE)
     current_a, end_v, why = _by_voltage(cell, path, asked.limit_v, most)
@@ -161,12 +165,17 @@ class _Asked:
         return cls(*np.array([give if each < 0.0 else take for each in directions]).T[:, :, None, None])
 
 
-def _known(state: SocState, hottest_degc: FloatArray) -> np.ndarray:
+def _ends(temp_degc: FloatArray, coldest: Degrees, hottest: Degrees) -> tuple[FloatArray, FloatArray]:
+    low = temp_degc if coldest is None else np.minimum(coldest, temp_degc)
+    return low, temp_degc if hottest is None else np.maximum(hottest, temp_degc)
+
+
+def _known(state: SocState, ends_degc: FloatArray) -> np.ndarray:
     """Cells (n,) of which every number is one, none is absurd, and no variance is negative."""
     now = state.filter
     with np.errstate(over="ignore"):
         size = np.abs(now.mean).sum(axis=0) + np.abs(now.cov).sum(axis=(0, 1)) + np.abs(now.pair_v).sum(axis=0)
-        size += np.abs(state.temp_degc) + np.abs(hottest_degc)
+        size += np.abs(state.temp_degc) + np.abs(ends_degc)
     least: FloatArray = np.einsum("iin->in", now.cov).min(axis=0)
     found: np.ndarray = (size < ABSURD) & (least > -ROUNDING)
     return found
@@ -182,11 +191,11 @@ def _blanked(state: SocState, known: np.ndarray) -> SocState:
 
 
 def _by_rating_and_charge(
-    path: Ahead, state: SocState, asked: _Asked, caution: float
+    path: Ahead, state: SocState, asked: _Asked, caution: float, trickle_a: float
 ) -> tuple[FloatArray, np.ndarray]:
     """Largest currents (directions, horizons, n) that the rating and the charge at hand allow, and which of them."""
     room = 0.5 + path.sign * (0.5 - path.soc) - caution * state.soc_sigma
-    by_charge_a = np.maximum(room, 0.0) / np.abs(path.soc_per_a)
+    by_charge_a = np.maximum(np.maximum(room, 0.0) / np.abs(path.soc_per_a), trickle_a)
     return np.minimum(asked.rated_a, by_charge_a), np.where(by_charge_a < asked.rated_a, Why.SOC, Why.CURRENT)
 
 

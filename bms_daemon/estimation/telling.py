@@ -25,6 +25,10 @@ class Warmth:
     mean_degc: float = nan
     hottest_degc: float = nan
 
+    @property
+    def known(self) -> bool:
+        return self.mean_degc == self.mean_degc
+
 
 def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: Warmth) -> Estimate:
     """The pack's estimate. What is published lags behind what is known, and the doubt in it says so."""
@@ -32,6 +36,8 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
     capacity_ah = soc.filter.capacity_ah
     doubt = np.minimum(np.hypot(soc.soc_sigma, soc.published - soc.soc), 1.0)
     pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
+    powers = both_powers(model.cell, soc, bounds, warmth.hottest_degc, coldest_degc=warmth.coldest_degc)
+    left = remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc)
     return replace(
         past,
         soc=pack,
@@ -40,8 +46,8 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
         capacity_ah=usable_ah,
         restarts=cells.restarts,
         ageing=_ageing(health, model),
-        power=pack_power(*both_powers(model.cell, soc, bounds, warmth.hottest_degc)),
-        remaining=remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc),
+        power=pack_power(*powers) if warmth.known else None,
+        remaining=left if warmth.known else None,
         cells=CellStates(soc.published, doubt, capacity_ah, health.growth),
     )
 

@@ -31,7 +31,6 @@ class CapacitySource(IntEnum):
     PARTIAL_DISCHARGE = 2
     PARTIAL_CHARGE = 3
     FULL_SWING = 4
-    CHARGE_CURVE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,8 @@ class Estimate:
     """What the pack holds. ``soc`` is 0 when the first cell is empty and 1 when the first is full.
 
     ``soc_sigma`` is its standard uncertainty; ``capacity_ah`` what lies between the two. ``restarts`` counts how often
-    the estimator had to begin anew. Parts are None until the first scan.
+    the estimator had to begin anew. Parts are None until the first scan; ``power`` and ``remaining`` also while cells
+    or temperatures are not known.
     """
 
     soc: float = float("nan")

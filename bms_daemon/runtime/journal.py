@@ -17,14 +17,14 @@ from typing import Any, get_args, get_type_hints
 
 from bms_daemon.model import Survivor
 
-SCHEMA = 1
+SCHEMA = 2
 _MAGIC = b"BMSJ"
 _HEAD = struct.Struct("<4sHQI")  # magic, schema, sequence, payload length
 _CRC = struct.Struct("<I")
 _PAYLOAD_AT = _HEAD.size + _CRC.size
 _MAX_BYTES = 262144
 _FIELDS: dict[str, Any] = get_type_hints(Survivor)
-_LATER = {"cell_soc", "cell_soc_sigma", "cell_health"}  # what journals of versions before 0.2 lack
+_LATER = {"cell_soc", "cell_soc_sigma", "cell_health"}  # what schema 1 lacks
 
 
 class JournalError(Exception):
@@ -64,6 +64,9 @@ def pack(survivor: Survivor, sequence: int) -> bytes:
 
 
 def _storable(value: Any) -> Any:
+    """Plain JSON: a number that is none is null, a list with such a number says nothing."""
+    if isinstance(value, tuple) and not all(isinstance(entry, str) or math.isfinite(entry) for entry in value):
+        return ()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -79,13 +82,13 @@ def unpack(data: bytes) -> tuple[int, Survivor]:
         raise JournalError("checksum")
     if schema > SCHEMA:
         raise NewerSchema(f"journal schema {schema} is newer than {SCHEMA}, the one that this version knows")
-    return sequence, _survivor(payload)
+    return sequence, _survivor(payload, _LATER if schema == 1 else set())
 
 
-def _survivor(payload: bytes) -> Survivor:
+def _survivor(payload: bytes, may_lack: set[str]) -> Survivor:
     try:
         plain = json.loads(payload)
-        if not isinstance(plain, dict) or not _FIELDS.keys() - _LATER <= plain.keys() <= _FIELDS.keys():
+        if not isinstance(plain, dict) or not _FIELDS.keys() - may_lack <= plain.keys() <= _FIELDS.keys():
             raise ValueError("other fields")
         return Survivor(**{name: _field(value, _FIELDS[name]) for name, value in plain.items()})
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,6 @@ from bms_daemon.config.schema import Settings
 from bms_daemon.model import Binding, Control, Estimate, Faults, Limits, Measured, PackState, PowerAhead
 
 RECOVERY_C = 0.05  # C/20
-TRICKLE_C = 0.05  # what an estimated charge alone leaves: the voltage has the last word, and full must be reachable
 HORIZON = 2  # of the estimated power, 10 s: it is told anew every second
 
 
@@ -45,7 +44,7 @@ def limits(
         why = _closed_why(control, stale=closed and not control.open_pending)
         return Limits(max_v=max_v, min_v=min_v, charge_binding=why, discharge_binding=why)
     charge, discharge = _by_cells(measured, settings)
-    charge, discharge = _by_power(charge, discharge, estimate.power, settings)
+    charge, discharge = _by_power(charge, discharge, estimate.power)
     charge, discharge = _by_temperature(charge, discharge, measured, settings)
     charge, discharge = _by_faults(charge, discharge, faults, control, settings)
     rise_a = settings.current.rise_a_per_s * measured.dt_s
@@ -88,21 +87,14 @@ def _by_cells(measured: Measured, settings: Settings) -> tuple[Bound, Bound]:
     )
 
 
-def _by_power(
-    charge: Bound, discharge: Bound, power: PowerAhead | None, settings: Settings
-) -> tuple[Bound, Bound]:
+def _by_power(charge: Bound, discharge: Bound, power: PowerAhead | None) -> tuple[Bound, Bound]:
     """What the cells can do for the next seconds; nothing while nobody has worked it out."""
     if power is None:
         return charge.under(0.0, Binding.STALE), discharge.under(0.0, Binding.STALE)
-    trickle_a = TRICKLE_C * settings.pack.capacity_ah
     return (
-        _by_ahead(charge, float(power.charge_a[HORIZON]), power.charge_binding[HORIZON], trickle_a),
-        _by_ahead(discharge, float(power.discharge_a[HORIZON]), power.discharge_binding[HORIZON], trickle_a),
+        charge.under(float(power.charge_a[HORIZON]), power.charge_binding[HORIZON]),
+        discharge.under(float(power.discharge_a[HORIZON]), power.discharge_binding[HORIZON]),
     )
-
-
-def _by_ahead(bound: Bound, amps: float, why: Binding, trickle_a: float) -> Bound:
-    return bound.under(max(amps, trickle_a) if why is Binding.SOC else amps, why)
 
 
 def _by_temperature(

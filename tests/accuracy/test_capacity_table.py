@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from bms_daemon.config.cellfile import load_cell
-from bms_daemon.estimation.charge_window import Curve
 from bms_daemon.offline.accuracy.capacity_recordings import (
     END_V,
     AgedCell,
@@ -22,6 +21,7 @@ from bms_daemon.offline.accuracy.capacity_recordings import (
 from bms_daemon.offline.accuracy.capacity_rests import after
 from bms_daemon.offline.accuracy.capacity_table import HEAD, run, section
 from bms_daemon.offline.accuracy.capacity_windows import NEW_CYCLES, between, reference, through, window_ends
+from bms_daemon.offline.accuracy.charge_window import Curve
 from bms_daemon.offline.accuracy.context import Context
 from bms_daemon.offline.accuracy.recordings import lg_cycles, lg_drive
 from bms_daemon.offline.accuracy.work import workers

@@ -12,7 +12,7 @@ from estimation.cell_bench import RATED_AH, cell_of
 from stages.stage_builders import settings
 
 from bms_daemon.config.pack_cell import pack_cell
-from bms_daemon.estimation import soh
+from bms_daemon.estimation import soc, soh
 from bms_daemon.estimation.cells import Cells, begin, follow
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.resistance import Growth
@@ -69,6 +69,17 @@ def test_what_was_learned_of_the_capacity_goes_into_counting(monkeypatch: pytest
     assert after.soc.soc == pytest.approx(SOC, abs=1e-3), "no state of charge moves by it"
 
 
+def test_an_estimator_that_begins_anew_keeps_what_was_learned_of_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned_ah = np.array([2.9, 2.7, 3.0])
+    cells = three(capacity_ah=learned_ah, resistance=grown(1.1, 1.0, 1.5))
+    lost = replace(cells.soc, filter=replace(cells.soc.filter, mean=np.full_like(cells.soc.filter.mean, np.nan)))
+    monkeypatch.setattr(soc, "step", lambda *_: lost)
+    after = follow(CELL, cells, READING)
+    assert after.restarts == 1
+    assert after.soc.filter.capacity_ah == pytest.approx(learned_ah)
+    assert np.exp(after.soc.filter.mean[3]) == pytest.approx([1.1, 1.0, 1.5], rel=1e-4)
+
+
 def test_the_health_that_was_kept_begins_the_next_run() -> None:
     old = replace(three().soh, resistance=grown(1.1, 1.0, 1.5))
     after = begin(CELL, READING, (SOC, None), soh.kept(old))
@@ -91,3 +102,4 @@ def test_of_configuration_and_cell_file_the_narrower_binds(own: str) -> None:
         assert bounds.charge_max_a == min(file.charge_max_a, charge_a)
         assert bounds.discharge_max_a == min(file.discharge_max_a, discharge_a)
         assert (bounds.charge_max_degc, bounds.discharge_min_degc) == (44.0, -9.0)
+        assert bounds.trickle_a == pytest.approx(0.05 * found.pack.capacity_ah)

@@ -63,9 +63,21 @@ def test_between_its_looks_only_charge_is_counted() -> None:
 def test_without_a_new_scan_nothing_changes() -> None:
     pack = Pack(survivor=HALF)
     pack.run(2.0, -36.0)
-    for cells in (channel(scan(current_a=-36.0), fresh=False), channel(None)):
-        found, state = estimate(measured(99.0, cells=cells, shunt=channel(None)), pack.state, pack.model)
-        assert found is pack.state.estimate and state is pack.state
+    cells = channel(scan(current_a=-36.0), fresh=False)
+    found, state = estimate(measured(99.0, cells=cells, shunt=channel(None)), pack.state, pack.model)
+    assert found is pack.state.estimate and state is pack.state
+
+
+@pytest.mark.parametrize("lost", ["cells", "temps"])
+def test_what_the_cells_can_do_is_not_told_again_once_they_are_lost(lost: str) -> None:
+    pack = Pack(survivor=HALF)
+    before = pack.run(2.0)
+    assert before.power is not None and before.remaining is not None and before.soc_valid
+    gone, pack.state = estimate(measured(pack.now_s, **{lost: channel(None)}), pack.state, pack.model)
+    assert (gone.power, gone.remaining) == (None, None)
+    assert gone.soc_valid is (lost == "temps")
+    back = pack.scan()
+    assert back.power is not None and back.remaining is not None and back.soc_valid, "at once with the first scan"
 
 
 def test_an_hour_counts_as_its_closed_form() -> None:
@@ -89,6 +101,7 @@ def test_a_current_that_is_none_counts_as_a_gap(current_a: float) -> None:
     pack = Pack(LFP, HALF)
     before = pack.run(5.0, 0.0, 3.30)
     found = pack.run(20.0, current_a, 3.30)
+    assert (found.charge_throughput_ah, found.discharge_throughput_ah) == (0.0, 0.0)
     assert found.soc == pytest.approx(before.soc, abs=0.01)
     assert found.soc_sigma > before.soc_sigma
     assert math.isfinite(found.remaining.energy_wh)
@@ -164,6 +177,17 @@ def test_a_fifth_of_the_capacity_vouches_for_a_start_from_voltage() -> None:
     assert found.soc_valid
 
 
+@pytest.mark.parametrize("between", ["silence", "unknown"])
+def test_what_nobody_saw_is_no_rest(between: str) -> None:
+    pack = Pack()
+    pack.run(5.0, 0.0, 3.69)
+    if between == "silence":
+        pack.scan(0.0, 3.69, dt_s=2000.0)
+    else:
+        pack.run(2000.0, NAN, 3.69, dt_s=0.25)
+    assert not pack.run(60.0, 0.0, 3.69).soc_valid
+
+
 def test_load_starts_the_rest_anew() -> None:
     pack = Pack()
     pack.run(1000.0, 0.0, 3.69, dt_s=0.25)
@@ -212,8 +236,14 @@ def test_temperatures_that_are_not_known_allow_no_power() -> None:
     for lost in (channel(None), channel(temps(NAN, NAN))):
         pack.scan(temps=lost)
         found = pack.scan(temps=lost, dt_s=1.0)
-        assert found.power.discharge_a.tolist() == found.power.charge_a.tolist() == [0.0] * 5
-        assert set(found.power.discharge_binding) == {m.Binding.TEMPERATURE}
+        assert (found.power, found.remaining) == (None, None)
+
+
+def test_the_coldest_probe_bounds_the_power() -> None:
+    pack = Pack(survivor=HALF)
+    found = pack.scan(temps=temps(-5.0, 15.0, 15.0, 15.0))
+    assert set(found.power.charge_binding) == {m.Binding.TEMPERATURE}, "charging begins at 2 degC"
+    assert found.power.discharge_a[2] > 10.0
 
 
 def test_the_hottest_probe_bounds_the_power() -> None:
@@ -261,6 +291,16 @@ def test_what_is_kept_starts_the_next_run_where_this_one_ended() -> None:
     assert found.discharge_throughput_ah == pytest.approx(pack.state.estimate.discharge_throughput_ah)
 
 
+def test_a_restart_makes_no_charge_known_that_nobody_vouched_for() -> None:
+    pack = Pack()
+    assert not pack.run(5.0, -36.0).soc_valid
+    kept = kept_charge(pack.state)
+    assert math.isnan(kept.soc) and kept.cell_soc == ()
+    assert kept.discharge_throughput_ah > 0.0 and kept.cell_health != ()
+    assert not resume(kept).estimate.soc_valid
+    assert not Pack(survivor=kept).run(2.0).soc_valid
+
+
 def test_before_the_first_scan_what_was_kept_is_kept_again() -> None:
     assert kept_charge(resume(HALF)) == HALF
 
@@ -305,8 +345,12 @@ def test_whatever_comes_the_estimate_stays_finite_and_in_bounds(
         found = pack.scan(current_a, cell_v, dt_s, temps=temps(degc, degc, degc))
         assert 0.0 <= found.soc <= 1.0 and 0.0 <= found.soc_sigma <= 1.0
         assert found.restarts == 0
+        assert 0.0 < found.ageing.soh < 2.0
+        assert all(math.isfinite(value) for value in kept_charge(pack.state).cell_health)
+        assert (found.power is None) is (found.remaining is None)
+        assert found.power is not None or degc != degc
+        if found.power is None:
+            continue
         for array in (found.power.discharge_a, found.power.charge_a, found.power.discharge_w, found.power.charge_w):
             assert np.isfinite(array).all() and (array >= 0.0).all()
         assert math.isfinite(found.remaining.energy_wh) and found.remaining.charge_ah >= 0.0
-        assert 0.0 < found.ageing.soh < 2.0
-        assert all(math.isfinite(value) for value in kept_charge(pack.state).cell_health)

@@ -225,3 +225,17 @@ def test_both_directions_at_once_are_what_each_is_alone() -> None:
     for both, one in zip(both_powers(cell, state, bounds), alone, strict=True):
         assert np.array_equal(both.current_a, one.current_a)
         assert np.array_equal(both.why, one.why)
+
+
+@pytest.mark.parametrize(
+    ("soc", "min_v", "found_a", "why"),
+    [(0.0, 2.0, 0.15, Why.SOC), (0.0, 3.4, 0.0, Why.VOLTAGE), (0.0, 2.0, 0.0, Why.TEMPERATURE)],
+    ids=["charge alone leaves a trickle", "the voltage has the last word", "and so has the temperature"],
+)
+def test_charge_alone_leaves_a_trickle(soc: float, min_v: float, found_a: float, why: Why) -> None:
+    cell = cell_of()
+    bounds = replace(Bounds.of(cell.file), min_v=min_v, trickle_a=0.15)
+    hottest = 99.0 if why is Why.TEMPERATURE else None
+    found = discharge_power(cell, state_of(cell, soc), bounds, hottest, (1.0, 10.0))
+    assert found.current_a[:, 0] == pytest.approx([found_a] * 2, abs=1e-3)
+    assert set(found.why[:, 0].tolist()) == {why}

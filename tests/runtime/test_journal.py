@@ -81,7 +81,7 @@ def test_an_unknown_state_of_charge_survives_as_unknown(path: Path) -> None:
 
 def test_the_slot_begins_as_documented_and_its_crc_covers_head_and_payload() -> None:
     data = pack(OLD, 5)
-    assert struct.unpack("<4sHQI", data[:18]) == (b"BMSJ", 1, 5, len(data) - 22)
+    assert struct.unpack("<4sHQI", data[:18]) == (b"BMSJ", 2, 5, len(data) - 22)
     assert struct.unpack("<I", data[18:22])[0] == zlib.crc32(data[:18] + data[22:])
 
 
@@ -161,13 +161,13 @@ def of_schema(schema: int, sequence: int) -> bytes:
 @pytest.mark.parametrize("sequence", [1, 99])
 def test_a_newer_schema_is_refused_by_name_and_never_overwritten(path: Path, sequence: int) -> None:
     two_generations(path)
-    slot(path, "b").write_bytes(of_schema(2, sequence))
+    slot(path, "b").write_bytes(of_schema(3, sequence))
     loaded = Journal(path).load()
     assert loaded.survivor is None
-    assert "schema 2" in loaded.note
-    with pytest.raises(NewerSchema, match="schema 2"):
+    assert "schema 3" in loaded.note
+    with pytest.raises(NewerSchema, match="schema 3"):
         Journal(path).save(NEW)
-    assert slot(path, "b").read_bytes() == of_schema(2, sequence)
+    assert slot(path, "b").read_bytes() == of_schema(3, sequence)
 
 
 def test_an_unreadable_slot_is_named_and_the_other_used(path: Path) -> None:
@@ -195,29 +195,30 @@ def test_an_unreadable_slot_is_named_and_the_other_used(path: Path) -> None:
     ],
 )
 def test_content_of_another_shape_is_refused_although_its_checksum_holds(change: dict[str, object]) -> None:
-    plain = json.loads(pack(OLD, 1)[22:]) | change
-    payload = json.dumps(plain).encode()
-    head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
     with pytest.raises(JournalError, match="content"):
-        unpack(head + struct.pack("<I", zlib.crc32(head + payload)) + payload)
+        unpack(written(json.loads(pack(OLD, 1)[22:]) | change, 2))
 
 
-@pytest.mark.parametrize("lacks", [("cell_soc", "cell_soc_sigma", "cell_health"), ("cell_health",)])
-def test_a_journal_from_before_the_cells_were_kept_is_read_without_them(lacks: tuple[str, ...]) -> None:
-    plain = {name: value for name, value in json.loads(pack(OLD, 1)[22:]).items() if name not in lacks}
+def written(plain: dict[str, object], schema: int) -> bytes:
     payload = json.dumps(plain).encode()
-    head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
-    data = head + struct.pack("<I", zlib.crc32(head + payload)) + payload
-    assert unpack(data) == (1, replace(OLD, **dict.fromkeys(lacks, ())))
+    head = struct.pack("<4sHQI", b"BMSJ", schema, 1, len(payload))
+    return head + struct.pack("<I", zlib.crc32(head + payload)) + payload
 
 
-def test_a_journal_that_lacks_anything_else_is_refused() -> None:
-    plain = json.loads(pack(OLD, 1)[22:])
-    del plain["latched"]
-    payload = json.dumps(plain).encode()
-    head = struct.pack("<4sHQI", b"BMSJ", 1, 1, len(payload))
-    with pytest.raises(JournalError, match="other fields"):
-        unpack(head + struct.pack("<I", zlib.crc32(head + payload)) + payload)
+@pytest.mark.parametrize("lacks", [("cell_soc", "cell_soc_sigma", "cell_health"), ("cell_health",), ("latched",)])
+@pytest.mark.parametrize("schema", [1, 2])
+def test_only_a_journal_of_the_first_schema_may_lack_the_cells(lacks: tuple[str, ...], schema: int) -> None:
+    data = written({name: value for name, value in json.loads(pack(OLD, 1)[22:]).items() if name not in lacks}, schema)
+    if schema == 1 and lacks != ("latched",):
+        assert unpack(data) == (1, replace(OLD, **dict.fromkeys(lacks, ())))
+    else:
+        with pytest.raises(JournalError, match="other fields"):
+            unpack(data)
+
+
+def test_a_list_with_a_number_that_is_none_says_nothing_and_keeps_nothing_else_from_being_kept(path: Path) -> None:
+    Journal(path).save(replace(OLD, cell_health=(1.0, math.nan)))
+    assert Journal(path).load().survivor == replace(OLD, cell_health=())
 
 
 def test_four_hundred_cells_fit(path: Path) -> None:

@@ -80,12 +80,11 @@ def test_the_worst_probe_limits_both_directions(degc: float, charge_a: float, di
         (0.0, 0.0, B.CELL_VOLTAGE, (0.0, 0.0)),
         (0.0, 0.0, B.TEMPERATURE, (0.0, 0.0)),
         (20.0, 30.0, B.SOC, (20.0, 30.0)),
-        (0.0, 1.0, B.SOC, (5.0, 5.0)),
         (80.0, 120.0, B.CELL_VOLTAGE, (50.0, 100.0)),
     ],
-    ids=["less", "nothing by voltage", "nothing by temperature", "less by charge", "trickle by charge", "more"],
+    ids=["less", "nothing by voltage", "nothing by temperature", "less by charge", "more"],
 )
-def test_what_the_cells_can_do_for_ten_seconds_limits_and_charge_alone_leaves_a_trickle(
+def test_what_the_cells_can_do_for_ten_seconds_limits(
     charge_a: float, discharge_a: float, why: m.Binding, found_a: tuple[float, float]
 ) -> None:
     found = allowed(estimate=estimated(charge_a, discharge_a, why))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bms_daemon.estimation.charge_window import Curve
 from bms_daemon.model import FloatArray
+from bms_daemon.offline.accuracy.charge_window import Curve
 from bms_daemon.offline.recording import Table, read_table
 
 CALCE_AH, NASA_AH = 1.1, 2.0  # nominal

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bms_daemon.estimation.capacity import Belief, aged, learned
-from bms_daemon.estimation.charge_window import Family, common_sigma, informative, likelihood
 from bms_daemon.offline.accuracy.capacity_recordings import END_V, AgedCell, Charge
+from bms_daemon.offline.accuracy.charge_window import Family, common_sigma, informative, likelihood
 
 NEW_CYCLES = 30  # the reference is from these; they are not evaluated
 COMPLETE = 0.9  # a reference charges at least so much of the most that one of these did

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_daemon.estimation.capacity import SHARES, moments
-from bms_daemon.estimation.charge_window import (
+from bms_daemon.offline.accuracy.charge_window import (
     APART_V,
     COMMON_SIGMA,
     COUNT_SHARE,
