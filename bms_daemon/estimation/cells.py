@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bms_daemon.estimation import soc, soh
 from bms_daemon.estimation.cell import Cell
@@ -43,6 +43,4 @@ def follow(cell: Cell, cells: Cells, reading: Reading) -> Cells:
     if mean_a is None:
         mean_a = 0.5 * (cells.soc.filter.current_a + reading.current_a)
     health = soh.step(cell, cells.soh, charge, reading.dt_s, mean_a)
-    if health.capacity_ah is not cells.soh.capacity_ah:
-        charge = soc.with_capacity(charge, health.capacity_ah)
-    return replace(cells, soc=charge, soh=health, restarts=restarts)
+    return Cells(soc.with_capacity(charge, health.capacity_ah), health, restarts)

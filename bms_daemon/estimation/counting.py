@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 
-HOUR_S = 3600.0
+from bms_daemon.estimation.soc_filter import HOUR_S
 
 
 @dataclass(frozen=True, slots=True)

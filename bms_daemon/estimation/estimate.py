@@ -12,6 +12,7 @@ from bms_daemon.estimation.counting import Counting, count, handed_over
 from bms_daemon.estimation.hearsay import believe, kept_soc
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soc import Reading
+from bms_daemon.estimation.soh import REST_C
 from bms_daemon.estimation.soh import kept as kept_health
 from bms_daemon.estimation.telling import Warmth, told
 from bms_daemon.estimation.tuning import USUAL
@@ -19,7 +20,7 @@ from bms_daemon.model import AfeScan, Channel, Estimate, FloatArray, Measured, Q
 
 PERIOD_S = 1.0  # of the estimators; scans in between add to the count
 LOAD_S = 120.0  # memory of the mean load for which energy and times are told
-REST_C, REST_S = 0.02, 1800.0  # a pack with less current than this for so long has rested
+REST_S = 1800.0  # a pack that was at rest for so long has rested
 TRAVELLED = 0.2  # whoever has counted so much of a capacity beside the voltage knows where the cells are
 MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
 
@@ -102,9 +103,9 @@ def _without_what_is_lost(state: EstimateState, measured: Measured) -> EstimateS
 
 
 def _counted(state: EstimateState, scan: AfeScan, at_s: float, model: PackModel) -> EstimateState:
-    possible = abs(scan.current_a) <= USUAL.insane_c * model.rated_ah
+    possible = abs(scan.current_a) <= USUAL.insane_c * model.cell.capacity_ah
     counting = count(state.counting, at_s, scan.current_a if possible else nan, model.gap_s)
-    resting = not counting.blind and abs(scan.current_a) <= REST_C * model.rated_ah
+    resting = not counting.blind and abs(scan.current_a) <= REST_C * model.cell.capacity_ah
     loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else at_s
     now = replace(
         state.estimate, charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah
@@ -147,7 +148,7 @@ def _seen_enough(state: EstimateState, model: PackModel) -> bool:
     counting, kept = state.counting, state.kept
     started_ah = kept.charge_throughput_ah + kept.discharge_throughput_ah
     travelled_ah = counting.charged_ah + counting.discharged_ah - started_ah
-    return counting.scan_s - state.loaded_s >= REST_S or travelled_ah >= TRAVELLED * model.rated_ah
+    return counting.scan_s - state.loaded_s >= REST_S or travelled_ah >= TRAVELLED * model.cell.capacity_ah
 
 
 def _heard(state: EstimateState, shunt: Channel[ShuntReading], commissioned: bool) -> EstimateState:

@@ -15,11 +15,10 @@ GAPS = 3.0  # scan periods without a scan after which nobody knows what flowed
 
 @dataclass(frozen=True, slots=True)
 class PackModel:
-    """``rated_ah`` is what health is told against; ``gap_s`` the time without a scan that hides what flowed."""
+    """``gap_s`` is the time without a scan that hides what flowed."""
 
     cell: Cell
     bounds: Bounds
-    rated_ah: float
     scan_period_s: float
 
     @property
@@ -31,7 +30,7 @@ class PackModel:
         """Raises CellFileError when the cell file cannot be used."""
         file = pack_cell(settings)
         bounds = _bounds(Bounds.of(file), settings)
-        return cls(Cell(file), bounds, settings.pack.capacity_ah, settings.afe.scan_period_s)
+        return cls(Cell(file), bounds, settings.afe.scan_period_s)
 
 
 def _bounds(cells: Bounds, settings: Settings) -> Bounds:

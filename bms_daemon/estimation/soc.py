@@ -11,7 +11,6 @@ import numpy as np
 
 from bms_daemon.estimation.cell import Cell, within
 from bms_daemon.estimation.soc_filter import (
-    CAPACITY,
     HOUR_S,
     SOC,
     FilterState,
@@ -64,12 +63,6 @@ class SocState:
     def soc_sigma(self) -> FloatArray:
         """Its standard uncertainty, (n,)."""
         found: FloatArray = np.minimum(np.sqrt(self.filter.cov[SOC, SOC] + LEAST_SIGMA**2), 1.0)
-        return found
-
-    @property
-    def capacity_ah(self) -> FloatArray:
-        """What the filter makes of the capacity while it follows the voltage, Ah, (n,)."""
-        found: FloatArray = self.filter.capacity_ah * (1.0 + self.filter.mean[CAPACITY])
         return found
 
 

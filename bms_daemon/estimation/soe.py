@@ -20,7 +20,6 @@ from bms_daemon.model import FloatArray, Remaining
 STEPS = 40
 SHARE: FloatArray = np.linspace(0.0, 1.0, STEPS)
 NEVER_S = float("inf")
-UNKNOWN_DEGC = float("nan")
 LEAST_C = 0.05  # a smaller current leads nowhere that matters, and ends a charge at constant voltage; 1/h
 
 
@@ -42,12 +41,9 @@ class _Way:
 
 
 def remaining(
-    cell: Cell, state: SocState, min_v: float, max_v: float, current_a: float, coldest_degc: float = UNKNOWN_DEGC
+    cell: Cell, state: SocState, min_v: float, max_v: float, current_a: float, coldest_degc: float
 ) -> Remaining:
-    """Of all cells of ``state`` (n,) in series, at a lasting current, A (charging positive).
-
-    ``coldest_degc``: of the pack; where it is not known (NaN), that of the coldest cell of the state.
-    """
+    """Of all cells of ``state`` (n,) in series, at a lasting current, A (charging positive), and a temperature."""
     soc, capacity_ah = state.soc, state.filter.capacity_ah
     charge_ah = soc * capacity_ah
     room_ah = capacity_ah - charge_ah
@@ -57,8 +53,7 @@ def remaining(
     all_ah = float(capacity_ah.sum())
     starts = np.array([soc[weak], charge_ah.sum() / all_ah, soc[strong]])
     ends = np.array([0.0, starts[1] - soc.size * charge_ah[weak] / all_ah, 1.0])
-    degc = coldest_degc if coldest_degc == coldest_degc else float(state.temp_degc.min())
-    way = _way(cell, state, starts[:, None] + (ends - starts)[:, None] * SHARE, degc)
+    way = _way(cell, state, starts[:, None] + (ends - starts)[:, None] * SHARE, coldest_degc)
     worst_v, mean_v, _ = way.open_v - way.sag_v(drawn_a)
     reach = _reach(worst_v, min_v)
     pack_ah = float(reach * charge_ah[weak])

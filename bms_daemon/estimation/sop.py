@@ -23,7 +23,7 @@ from bms_daemon.model import FloatArray
 CONTINUOUS_S = 1800.0  # as the thirty-minute power of UN Regulation 85; what charge there is counts as well
 HORIZONS_S: tuple[float, ...] = (1.0, 2.0, 10.0, 30.0, CONTINUOUS_S)
 CAUTION = 1.0  # standard deviations on the safe side
-DISCHARGE, CHARGE = -1.0, 1.0
+DIRECTIONS = (-1.0, 1.0)  # discharge, charge
 ABSURD, ROUNDING = 1e6, 1e-6  # sum of a state's numbers that is none any more; variance below 0 that is rounding
 Degrees = float | FloatArray | None  # degC; None: the cells' own
 
@@ -76,32 +76,6 @@ class Power:
     why: np.ndarray
 
 
-def discharge_power(
-    cell: Cell,
-    state: SocState,
-    bounds: Bounds,
-    hottest_degc: Degrees = None,
-    horizons_s: tuple[float, ...] = HORIZONS_S,
-    caution: float = CAUTION,
-    coldest_degc: Degrees = None,
-) -> Power:
-    """What each cell can give for each horizon (s, rising). Arguments as of `both_powers`."""
-    return _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (DISCHARGE,))[0]
-
-
-def charge_power(
-    cell: Cell,
-    state: SocState,
-    bounds: Bounds,
-    hottest_degc: Degrees = None,
-    horizons_s: tuple[float, ...] = HORIZONS_S,
-    caution: float = CAUTION,
-    coldest_degc: Degrees = None,
-) -> Power:
-    """What each cell can take for each horizon (s, rising). Arguments as of `both_powers`."""
-    return _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (CHARGE,))[0]
-
-
 def both_powers(
     cell: Cell,
     state: SocState,
@@ -111,33 +85,19 @@ def both_powers(
     caution: float = CAUTION,
     coldest_degc: Degrees = None,
 ) -> tuple[Power, Power]:
-    """What each cell can give and take: cheaper than one after the other.
+    """What each cell can give and take for each horizon (s, rising).
 
     ``hottest_degc`` and ``coldest_degc`` are of the pack, or one a cell (n,); without them each cell's own counts. A
     temperature that is not known (NaN) or out of bounds allows nothing. ``caution``: standard deviations on the safe
     side, 0 for the best guess.
     """
-    give, take = _powers(cell, state, bounds, (coldest_degc, hottest_degc), horizons_s, caution, (DISCHARGE, CHARGE))
-    return give, take
-
-
-def _powers(
-    cell: Cell,
-    state: SocState,
-    bounds: Bounds,
-    ends_degc: tuple[Degrees, Degrees],
-    horizons_s: tuple[float, ...],
-    caution: float,
-    directions: tuple[float, ...],
-) -> list[Power]:
-    """In each of the directions; ``ends_degc`` are the lowest and the highest temperature."""
-    sign = np.array(directions)[:, None, None]
-    coldest, hottest = _ends(state.temp_degc, *ends_degc)
+    sign = np.array(DIRECTIONS)[:, None, None]
+    coldest, hottest = _ends(state.temp_degc, coldest_degc, hottest_degc)
     known = _known(state, coldest + hottest)
     if not known.all():
         state, hottest = _blanked(state, known), np.where(known, hottest, UNKNOWN_DEGC)
     path, settled_ohm = look_ahead(cell, state, horizons_s, sign, caution)
-    asked = _Asked.of(bounds, directions)
+    asked = _Asked.of(bounds)
     most = _by_rating_and_charge(path, state, asked, caution, bounds.trickle_a)
     if cell.file.heat is not None:
         most = _and_by_heat(most, path, state, asked, (hottest, settled_ohm), (cell, cell.file.heat), horizons_s)
@@ -146,7 +106,8 @@ def _powers(
         most = np.where(allowed, most[0], 0.0), np.where(allowed, most[1], Why.TEMPERATURE)
     current_a, end_v, why = _by_voltage(cell, path, asked.limit_v, most)
     current_a, power_w, why = _lasting(current_a, current_a * end_v, why)
-    return [Power(*each) for each in zip(current_a, power_w, why, strict=True)]
+    give, take = (Power(*each) for each in zip(current_a, power_w, why, strict=True))
+    return give, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +120,10 @@ class _Asked:
     max_degc: FloatArray
 
     @classmethod
-    def of(cls, bounds: Bounds, directions: tuple[float, ...]) -> Self:
+    def of(cls, bounds: Bounds) -> Self:
         give = bounds.min_v, bounds.discharge_max_a, bounds.discharge_min_degc, bounds.discharge_max_degc
         take = bounds.max_v, bounds.charge_max_a, bounds.charge_min_degc, bounds.charge_max_degc
-        return cls(*np.array([give if each < 0.0 else take for each in directions]).T[:, :, None, None])
+        return cls(*np.array([give, take]).T[:, :, None, None])
 
 
 def _ends(temp_degc: FloatArray, coldest: Degrees, hottest: Degrees) -> tuple[FloatArray, FloatArray]:

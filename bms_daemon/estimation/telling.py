@@ -11,10 +11,11 @@ from bms_daemon.estimation.cells import Cells
 from bms_daemon.estimation.hearsay import VALID_SIGMA
 from bms_daemon.estimation.pack import pack_power, pack_soc
 from bms_daemon.estimation.pack_model import PackModel
+from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soe import remaining
 from bms_daemon.estimation.soh import SohState
 from bms_daemon.estimation.sop import both_powers
-from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate
+from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate, PowerAhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,6 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
     capacity_ah = soc.filter.capacity_ah
     doubt = np.minimum(np.hypot(soc.soc_sigma, soc.published - soc.soc), 1.0)
     pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
-    powers = both_powers(model.cell, soc, bounds, warmth.hottest_degc, coldest_degc=warmth.coldest_degc)
-    left = remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc)
     return replace(
         past,
         soc=pack,
@@ -46,17 +45,24 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
         capacity_ah=usable_ah,
         restarts=cells.restarts,
         ageing=_ageing(health, model),
-        power=pack_power(*powers) if warmth.known else None,
-        remaining=left if warmth.known else None,
+        power=_power(soc, model, warmth) if warmth.known else None,
+        remaining=remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc)
+        if warmth.known
+        else None,
         cells=CellStates(soc.published, doubt, capacity_ah, health.growth),
     )
+
+
+def _power(soc: SocState, model: PackModel, warmth: Warmth) -> PowerAhead:
+    coldest_degc, hottest_degc = warmth.coldest_degc, warmth.hottest_degc
+    return pack_power(*both_powers(model.cell, soc, model.bounds, hottest_degc, coldest_degc=coldest_degc))
 
 
 def _ageing(health: SohState, model: PackModel) -> Ageing:
     weak, grown = int(health.capacity_ah.argmin()), int(health.resistance.mean.argmax())
     return Ageing(
-        soh=float(health.capacity_ah[weak]) / model.rated_ah,
-        soh_sigma=float(health.capacity_sigma_ah[weak]) / model.rated_ah,
+        soh=float(health.capacity_ah[weak]) / model.cell.capacity_ah,
+        soh_sigma=float(health.capacity_sigma_ah[weak]) / model.cell.capacity_ah,
         growth=float(health.growth[grown]),
         growth_sigma=float(health.growth_sigma[grown]),
         why=CapacitySource(int(health.why[weak])),

@@ -39,7 +39,7 @@ def test_an_interrupt_at_any_moment_leaves_no_traceback(after_s: float) -> None:
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=20.0)[1]
-    begun = re.search(rb'bms_daemon/(?!__main__\.py", line \d+, in <module>)', told)
+    begun = re.search(rb'bms_daemon/(?!__main__\.py", line \d, in <module>)', told)
     before_it_began = process.returncode in (1, -signal.SIGINT) and not begun
     swallowed = process.returncode == 0 and told.startswith(b"Exception ignored in: <function _get_module_lock")
     swallowed = swallowed and not begun

@@ -11,6 +11,7 @@ import numpy as np
 from bms_daemon.config.cellfile import CellFile
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, SocState, start, step
+from bms_daemon.estimation.sop import Power, both_powers
 
 NMC_SOC = (-0.05, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.03)
 NMC_V = (2.4, 2.9, 3.25, 3.40, 3.52, 3.58, 3.62, 3.67, 3.78, 3.89, 3.98, 4.07, 4.18, 4.22)
@@ -86,3 +87,12 @@ def follow(
         first = None if soc is None else np.array([soc])
         states.append(step(cell, states[-1], reading) if states else start(cell, reading, first))
     return states
+
+
+def discharge_power(*asked: Any, **more: Any) -> Power:
+    """One of both directions."""
+    return both_powers(*asked, **more)[0]
+
+
+def charge_power(*asked: Any, **more: Any) -> Power:
+    return both_powers(*asked, **more)[1]

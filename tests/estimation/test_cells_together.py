@@ -22,7 +22,7 @@ from bms_daemon.estimation.telling import Warmth, told
 from bms_daemon.model import CapacitySource, Estimate
 
 CELL = cell_of()
-MODEL = PackModel(CELL, Bounds.of(CELL.file), RATED_AH, 0.1)
+MODEL = PackModel(CELL, Bounds.of(CELL.file), 0.1)
 SOC = np.array([0.5, 0.6, 0.7])
 READING = Reading(1.0, np.zeros(3), np.full(3, np.nan), np.full(3, 25.0))
 

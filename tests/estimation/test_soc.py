@@ -117,14 +117,14 @@ def test_a_start_that_somebody_knows_well_is_believed_and_a_missing_one_is_not()
 def test_an_aged_cell_is_counted_with_its_own_capacity_and_expected_with_its_own_resistance() -> None:
     first = reading(-3.0, NAN)
     aged = start(NMC, first, one(0.5), capacity_ah=one(0.8 * RATED_AH), growth=one(1.5))
-    assert aged.capacity_ah[0] == pytest.approx(0.8 * RATED_AH)
+    assert aged.filter.capacity_ah[0] == pytest.approx(0.8 * RATED_AH)
     assert np.exp(aged.filter.mean[[FAST, SLOW], 0]) == pytest.approx([1.5, 1.5])
     assert np.exp(aged.filter.usual[:, 0]) == pytest.approx([1.5, 1.5])
     after = step(NMC, aged, Reading(1.0, one(-3.0), one(NAN), one(25.0), one(-90.0)))
     assert after.soc[0] - 0.5 == pytest.approx(-90.0 / 3600.0 / (0.8 * RATED_AH))
     assert after.published[0] == pytest.approx(after.soc[0])
     new = start(NMC, first, one(0.5))
-    assert (new.capacity_ah[0], *new.filter.usual[:, 0]) == (RATED_AH, 0.0, 0.0)
+    assert (new.filter.capacity_ah[0], *new.filter.usual[:, 0]) == (RATED_AH, 0.0, 0.0)
 
 
 def test_another_capacity_moves_no_state_of_charge_and_the_same_one_nothing() -> None:

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from estimation.cell_bench import PAIR_OHM, RATED_AH, SERIES_OHM, TAU_S, cell_of, follow
+from estimation.cell_bench import PAIR_OHM, RATED_AH, SERIES_OHM, TAU_S, cell_of, charge_power, discharge_power, follow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST, OFFSET, SAG, SLOW
-from bms_daemon.estimation.sop import Bounds, Power, Why, both_powers, charge_power, discharge_power
+from bms_daemon.estimation.sop import Bounds, Power, Why, both_powers
 from bms_daemon.model import FloatArray
 
 STRAIGHT = cell_of("nmc", resistance={"knee_c": 0.0})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from estimation.cell_bench import RATED_AH, cell_of
+from estimation.cell_bench import RATED_AH, cell_of, charge_power, discharge_power
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from bms_daemon.config.cellfile import load_cell
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, SocState, start
 from bms_daemon.estimation.soc_filter import FAST, SLOW
-from bms_daemon.estimation.sop import HORIZONS_S, Bounds, Power, Why, both_powers, charge_power, discharge_power
+from bms_daemon.estimation.sop import HORIZONS_S, Bounds, Power, Why, both_powers
 from bms_daemon.estimation.sop_path import look_ahead
 
 ANYTHING = Bounds(0.0, 6.0, 1e4, 1e4, -60.0, 150.0, -60.0, 150.0)
@@ -216,15 +216,6 @@ def test_what_is_published_is_never_more_than_the_best_guess(
     published, guessed = (both_powers(cell, doubtful, bounds, caution=caution) for caution in (1.0, 0.0))
     for safe, best in zip(published, guessed, strict=True):
         assert (safe.current_a <= best.current_a * (1.0 + 1e-9) + 0.002 / 0.025).all()
-
-
-def test_both_directions_at_once_are_what_each_is_alone() -> None:
-    cell = cell_of(heat=HEAT)
-    state, bounds = state_of(cell, *np.linspace(0.0, 1.0, 21)), Bounds.of(cell.file)
-    alone = discharge_power(cell, state, bounds), charge_power(cell, state, bounds)
-    for both, one in zip(both_powers(cell, state, bounds), alone, strict=True):
-        assert np.array_equal(both.current_a, one.current_a)
-        assert np.array_equal(both.why, one.why)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bms_daemon.offline.accuracy.header import PEERS
 from bms_daemon.offline.accuracy.protocol import SOME
 from bms_daemon.offline.accuracy.report import number, share, table
 from bms_daemon.offline.accuracy.score import POINTS, Summary, summary
-from bms_daemon.offline.accuracy.soc_tests import Line
+from bms_daemon.offline.accuracy.soc_cases import Line
 
 QUICK = (OURS, COUNTING)
 EVERYBODY = (OURS, COUNTING, EXTENDED, UNSCENTED, PYBATTERYSE)

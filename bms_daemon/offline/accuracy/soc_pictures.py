@@ -9,7 +9,7 @@ from pathlib import Path
 from bms_daemon.offline.accuracy.estimators import Task, estimate
 from bms_daemon.offline.accuracy.plots import picture
 from bms_daemon.offline.accuracy.score import Score
-from bms_daemon.offline.accuracy.soc_tests import Line
+from bms_daemon.offline.accuracy.soc_cases import Line
 
 
 def pictures(folder: Path, lines: Sequence[Line]) -> list[str]:

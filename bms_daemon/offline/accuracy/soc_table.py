@@ -12,9 +12,9 @@ from bms_daemon.offline.accuracy.fits import fitted
 from bms_daemon.offline.accuracy.protocol import ALL
 from bms_daemon.offline.accuracy.report import HEAD, number, row, table
 from bms_daemon.offline.accuracy.score import mean_rmse, summary
+from bms_daemon.offline.accuracy.soc_cases import Line, Test, tests
 from bms_daemon.offline.accuracy.soc_peers import compared
 from bms_daemon.offline.accuracy.soc_pictures import pictures
-from bms_daemon.offline.accuracy.soc_tests import Line, Test, tests
 
 
 def section(context: Context) -> list[str]:
