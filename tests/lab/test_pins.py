@@ -60,23 +60,27 @@ NO_REST = {"precharge_s = 2.0": "precharge_s = 2.0\nprecharge_rest_s = 0.1"}
 
 
 @pytest.mark.parametrize(
-    ("row", "fault", "code"),
+    ("row", "fault", "codes"),
     [
-        ("A05", "precharge_load", "precharge_failed"),
-        ("A06", "no_capacitor", "precharge_too_fast"),
-        ("A06 resistor", "precharge_shorted", "precharge_too_fast"),
-        ("A08", "precharge_weld", "precharge_welded"),
+        ("A05", "precharge_load", {"precharge_failed"}),
+        ("A06", "no_capacitor", {"precharge_too_fast"}),
+        ("A06 resistor", "precharge_shorted", {"precharge_too_fast", "short_circuit"}),
+        ("A08", "precharge_weld", {"precharge_welded"}),
     ],
 )
 def test_a_precharge_that_is_wrong_closes_nothing(
-    row: str, fault: str, code: str, make_board: Callable[..., Board], case: Case
+    row: str, fault: str, codes: set[str], make_board: Callable[..., Board], case: Case
 ) -> None:
-    """Asked for as often as it takes until the fault is named."""
+    """Asked for as often as it takes until the fault is named.
+
+    A shorted resistor lets a thousand amperes through for half a millisecond: where the chip is quick enough to see
+    them, its own protection names the fault first.
+    """
     board = make_board(edits=NO_REST)
     board.ready()
     until(lambda: board.state == "standby", "standby")
     board.rig.inject(fault)
-    until(lambda: asked_to_close(board) and code in board.codes(), code, 60.0, 0.2)
+    until(lambda: asked_to_close(board) and codes & set(board.codes()), " or ".join(sorted(codes)), 60.0, 0.2)
     case.facts = {"state": board.state, "codes": ", ".join(sorted(board.codes()))}
     assert not any(main for _, main, _ in board.rig.ask("trace")["coils"])
 
