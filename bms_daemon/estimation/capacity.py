@@ -10,7 +10,7 @@ remains between two observations is a mean and a variance, and the variance grow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,11 +46,11 @@ def unmeasured(count: int) -> Belief:
     return Belief(np.ones(count), np.full(count, BEGIN_SIGMA))
 
 
-def aged(belief: Belief, cycles: FloatArray | float) -> Belief:
-    """The same after ``cycles`` full cycles in which nobody looked, one number or (n,)."""
-    passed = np.maximum(cycles, 0.0)
-    sigma = np.sqrt(belief.sigma**2 + WALK**2 * passed + (FADE * passed) ** 2)
-    return replace(belief, sigma=np.minimum(sigma, SHARE_MAX))
+def aged(belief: Belief, cycles: float) -> Belief:
+    """The same after ``cycles`` full cycles in which nobody looked."""
+    passed = max(cycles, 0.0)
+    sigma = np.sqrt(belief.sigma**2 + (WALK**2 * passed + (FADE * passed) ** 2))
+    return Belief(belief.mean, np.minimum(sigma, SHARE_MAX))
 
 
 def learned(belief: Belief, likelihood: FloatArray) -> Belief:

@@ -1,10 +1,11 @@
-"""A cell file made ready for speed: every table on one fine grid, looked up for many cells at once."""
+"""A cell file made ready for speed: its tables, looked up for many cells at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,19 +14,19 @@ from bms_daemon.model import FloatArray
 
 KELVIN = 273.15
 REFERENCE_K = 298.15
-SOC_LOW, SOC_HIGH = -0.05, 1.05  # the grid's ends; beyond them a cell is taken to be at the end
-OCV_STEP, CIRCUIT_STEP = 0.001, 0.0025
+SOC_LOW, SOC_HIGH = -0.05, 1.05  # the circuit grid's ends; beyond them a cell is taken to be at the end
+CIRCUIT_STEP = 0.0025
 COLDEST_DEGC, HOTTEST_DEGC = -45, 85  # the grid's ends in steps of 1 K
 OCV_MARGIN_K = 3.0  # how far the temperature term is carried beyond what was measured
 FAST_S = 30.0  # a pair with a shorter time constant counts as fast
 VOLTS_LOW, VOLTS_HIGH = 0.5, 1.25  # of the cell's own limits: what is beyond is no cell's voltage
-KEPT = 4  # arrays of temperatures whose look-ups are remembered
+KEPT = 8  # temperatures, and arrays of them, for which look-ups are remembered
 NO_KNEE_C = 1e6  # so far away that the current is not bent
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What a cell's circuit is at a state of charge and a temperature; arrays of shape (n,).
+    """What a cell's circuit is at a state of charge and a temperature; arrays (n,), or (..., n) as was asked for.
 
     ``series_ohm``; ``pair_ohm`` (pairs, n); ``hysteresis_v`` half the distance of the branches;
     ``cold`` growth of resistance by temperature, 1 at 25 degC; ``whole_ohm`` series and pairs together.
@@ -42,15 +43,51 @@ class Circuit:
 class _Warmth:
     """What temperatures alone decide; numbers in place of arrays where all of them are the same.
 
-    ``away_k`` from 25 degC, no further than the curve's slopes hold; ``curve``, ``row`` where the curve's and the
-    circuit's tables begin for them; ``share`` of the way to the circuit's next row; how ``strange`` they are, 1/K.
+    ``away_k`` from 25 degC, no further than the curve's slopes hold, and the ``curve`` there (knots,), V, where one
+    serves all; ``row`` where the circuit's table begins for them; ``share`` of the way to the circuit's next row; how
+    ``strange`` they are, 1/K.
     """
 
     away_k: FloatArray | float
-    curve: np.ndarray | int
+    curve: FloatArray | None
     row: FloatArray | float
     share: FloatArray | float
-    strange: FloatArray
+    strange: FloatArray | float
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Open-circuit voltage over state of charge, V, and its slopes by temperature, V/K, arrays (knots,)."""
+
+    soc: FloatArray
+    base_v: FloatArray
+    cold_v_per_k: FloatArray
+    warm_v_per_k: FloatArray
+
+    @classmethod
+    def of(cls, file: CellFile) -> Self:
+        ocv = file.ocv
+        return cls(*map(np.array, (ocv.soc, ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k)))
+
+    def at(self, away_k: float) -> FloatArray:
+        """The curve (knots,) so far from 25 degC, V."""
+        return self.base_v + away_k * self._row(away_k)
+
+    def voltage_v(self, soc: FloatArray, warmth: _Warmth) -> FloatArray:
+        """Straight between knots, at the end beyond them."""
+        if warmth.curve is not None:
+            return np.interp(soc, self.soc, warmth.curve)
+        return np.interp(soc, self.soc, self.base_v) + warmth.away_k * self.slope_v_per_k(soc, warmth)
+
+    def slope_v_per_k(self, soc: FloatArray, warmth: _Warmth) -> FloatArray:
+        """By temperature."""
+        if warmth.curve is not None:
+            return np.interp(soc, self.soc, self._row(warmth.away_k))
+        cold, warm = (np.interp(soc, self.soc, row) for row in (self.cold_v_per_k, self.warm_v_per_k))
+        return np.where(np.asarray(warmth.away_k) >= 0.0, warm, cold)
+
+    def _row(self, away_k: FloatArray | float) -> FloatArray:
+        return self.warm_v_per_k if away_k >= 0.0 else self.cold_v_per_k
 
 
 class Cell:
@@ -69,65 +106,57 @@ class Cell:
         self.possible_v = VOLTS_LOW * file.cell.min_v, VOLTS_HIGH * file.cell.max_v
         self._span_degc = file.ocv.temperature_min_degc, file.ocv.temperature_max_degc
         self._known_degc = file.resistance.temperature_degc[0], file.resistance.temperature_degc[-1]
-        self._ocv, self._warm = self._ocv_grid()
+        self._ocv = _Curve.of(file)
         self._circuit, self._states = self._circuit_grid()
-        self._found = lru_cache(maxsize=KEPT)(self._find)
+        self._one, self._many = lru_cache(maxsize=KEPT)(self._of_one), lru_cache(maxsize=KEPT)(self._of_many)
 
     def ocv_v(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
         """Open-circuit voltage without hysteresis, V."""
-        warmth = self._warmth(temp_degc)
-        at = (within(soc, SOC_LOW, SOC_HIGH) - SOC_LOW) * (1.0 / OCV_STEP)
-        low = at.astype(np.intp)
-        found = self._ocv.take(low + warmth.curve, axis=1)
-        base, per_k = found[:2] + found[2:] * (at - low)
-        voltage_v: FloatArray = base + warmth.away_k * per_k
-        return voltage_v
+        return self._ocv.voltage_v(soc, self._warmth(temp_degc))
+
+    def ocv_v_per_k(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
+        """Its slope by temperature, V/K."""
+        return self._ocv.slope_v_per_k(soc, self._warmth(temp_degc))
 
     def circuit(self, soc: FloatArray, temp_degc: FloatArray) -> Circuit:
         """Resistances and hysteresis: nearest in state of charge, straight in temperature."""
         warmth = self._warmth(temp_degc)
         nearest = within((soc - (SOC_LOW - 0.5 * CIRCUIT_STEP)) * (1.0 / CIRCUIT_STEP), 0.0, self._states - 1.0)
-        place = (warmth.row + nearest).astype(np.intp)
-        left, right = self._circuit.take(place, axis=1), self._circuit.take(place + self._states, axis=1)
-        found = left + (right - left) * warmth.share
-        return Circuit(found[0], found[1:-3], found[-3], found[-2], found[-1])
+        found = self._circuit.take((warmth.row + nearest).astype(np.intp), axis=1)
+        half = found.shape[0] // 2
+        here = found[:half] + found[half:] * warmth.share
+        return Circuit(here[0], here[1:-3], here[-3], here[-2], here[-1])
 
     def strangeness(self, temp_degc: FloatArray) -> FloatArray:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
-        return self._warmth(temp_degc).strange
+        return np.zeros(temp_degc.shape) + self._warmth(temp_degc).strange
 
     def _warmth(self, temp_degc: FloatArray) -> _Warmth:
-        return self._found(temp_degc.tobytes(), temp_degc.shape)
-
-    def _find(self, content: bytes, shape: tuple[int, ...]) -> _Warmth:
         """For one number where all temperatures are the same, which is much faster, else for every one."""
-        each = np.frombuffer(content).reshape(shape)
-        alike = content == content[:8] * each.size
-        temp_degc: Any = each.item(0) if alike else each
-        least, most = (min, max) if alike else (np.minimum, np.maximum)
+        content = temp_degc.tobytes()
+        if content == content[:8] * temp_degc.size:
+            return self._one(temp_degc.item(0))
+        return self._many(content, temp_degc.shape)
+
+    def _of_one(self, degc: float) -> _Warmth:
+        away_k, *place = self._find(degc, min, max)
+        return _Warmth(away_k, self._ocv.at(away_k), *place)
+
+    def _of_many(self, content: bytes, shape: tuple[int, ...]) -> _Warmth:
+        away_k, *place = self._find(np.frombuffer(content).reshape(shape), np.minimum, np.maximum)
+        return _Warmth(away_k, None, *place)
+
+    def _find(self, temp_degc: Any, least: Callable[..., Any], most: Callable[..., Any]) -> tuple[Any, ...]:
         low_degc, high_degc = self._span_degc
         slope_degc = least(most(temp_degc, low_degc - OCV_MARGIN_K), high_degc + OCV_MARGIN_K)
         known_degc = least(most(temp_degc, self._known_degc[0]), self._known_degc[1])
         at = least(most(temp_degc, COLDEST_DEGC), HOTTEST_DEGC - 1e-6) - COLDEST_DEGC
-        away_k, row = slope_degc - (REFERENCE_K - KELVIN), at // 1.0
-        strange = np.zeros(shape) + abs(1.0 / (KELVIN + temp_degc) - 1.0 / (KELVIN + known_degc))
-        return _Warmth(away_k, (away_k >= 0.0) * self._warm, row * self._states, at - row, strange)
-
-    def _ocv_grid(self) -> tuple[FloatArray, int]:
-        """(4, 2 steps), and where its second half begins, which holds for 25 degC and above.
-
-        Voltage, V, its slope by temperature, V/K, and the steps of both to the next. Beyond the file's ends it stays.
-        """
-        ocv = self.file.ocv
-        soc = np.arange(SOC_LOW, SOC_HIGH + OCV_STEP / 2, OCV_STEP)
-        rows = ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k
-        base, cold, warm = (np.interp(soc, ocv.soc, row) for row in rows)
-        values = np.array([[base, base], [cold, warm]])
-        steps = np.diff(values, axis=-1, append=values[..., -1:])
-        return np.concatenate([values, steps]).reshape(4, -1), soc.size
+        row = at // 1.0
+        strange = abs(1.0 / (KELVIN + temp_degc) - 1.0 / (KELVIN + known_degc))
+        return slope_degc - (REFERENCE_K - KELVIN), row * self._states, at - row, strange
 
     def _circuit_grid(self) -> tuple[FloatArray, int]:
-        """(1 + pairs + 3, temperatures * states), and the number of states."""
+        """Values and their steps to the next temperature, (2 (pairs + 4), temperatures * states); how many states."""
         res, hyst = self.file.resistance, self.file.hysteresis
         soc = np.arange(SOC_LOW, SOC_HIGH + CIRCUIT_STEP / 2, CIRCUIT_STEP)
         degc = np.arange(COLDEST_DEGC, HOTTEST_DEGC + 1.0)
@@ -142,13 +171,20 @@ class Cell:
         )
         parts = [table * beyond[:, None] for table in tables]
         parts += [voltage, np.broadcast_to(cold[:, None], voltage.shape), np.add.reduce(parts)]
-        return np.reshape(parts, (len(parts), -1)), soc.size
+        values = np.array(parts)
+        steps = np.diff(values, axis=1, append=values[:, -1:])
+        return np.concatenate([values, steps]).reshape(2 * len(parts), -1), soc.size
 
 
 def within(value: FloatArray, low: float | FloatArray, high: float | FloatArray) -> FloatArray:
     """``value`` where it lies between the bounds, else the nearer one; np.clip at half the cost for short arrays."""
     found: FloatArray = np.minimum(np.maximum(value, low), high)
     return found
+
+
+def chosen(choose: np.ndarray, yes: FloatArray, no: FloatArray | float) -> FloatArray:
+    """np.where at a small part of its cost where all are chosen, as they mostly are."""
+    return yes if np.count_nonzero(choose) == choose.size else np.where(choose, yes, no)
 
 
 def saturated_a(current_a: FloatArray, knee_a: float | FloatArray) -> FloatArray:

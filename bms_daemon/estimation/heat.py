@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bms_daemon.config.cellfile import Heat
-from bms_daemon.estimation.cell import KELVIN, REFERENCE_K, Cell
+from bms_daemon.estimation.cell import KELVIN, Cell
 from bms_daemon.model import FloatArray
 
 
@@ -26,21 +25,16 @@ def generated_w(
 
 def reversible_v(cell: Cell, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
     """Heat of reaction over current, V, (n,): ``T * du/dT``, positive where charging warms."""
-    knots, *rows = _slopes(cell)
-    cold, warm = (np.interp(soc, knots, row) for row in rows)
-    found: FloatArray = (KELVIN + temp_degc) * np.where(temp_degc < REFERENCE_K - KELVIN, cold, warm)
-    return found
+    return (KELVIN + temp_degc) * cell.ocv_v_per_k(soc, temp_degc)
 
 
 @lru_cache(maxsize=32)
-def _slopes(cell: Cell) -> tuple[FloatArray, FloatArray, FloatArray]:
-    ocv = cell.file.ocv
-    return np.array(ocv.soc), np.array(ocv.cold_v_per_k), np.array(ocv.warm_v_per_k)
-
-
-def rise_k_per_w(heat: Heat, span_s: FloatArray) -> FloatArray:
-    """How much warmer a cell is after a time of constant heat, K/W."""
-    found: FloatArray = heat.resistance_k_per_w * -np.expm1(-span_s / (heat.resistance_k_per_w * heat.capacity_j_per_k))
+def rise_k_per_w(cell: Cell, spans_s: tuple[float, ...]) -> FloatArray:
+    """How much warmer a cell whose file has a section ``heat`` is after times of constant heat, K/W."""
+    heat = cell.file.heat
+    assert heat is not None
+    settling_s = heat.resistance_k_per_w * heat.capacity_j_per_k
+    found: FloatArray = heat.resistance_k_per_w * -np.expm1(-np.array(spans_s) / settling_s)
     return found
 
 

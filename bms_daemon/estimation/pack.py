@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from bms_daemon.model import FloatArray
 
-from bms_daemon.estimation.sop import Power, Why
-from bms_daemon.model import Binding, FloatArray, PowerAhead
-
-LEAST_A = 1e-9
 LEAST_USABLE = 0.01  # of a cell's capacity
-BINDINGS: dict[int, Binding] = {
-    Why.CURRENT: Binding.RATED,
-    Why.VOLTAGE: Binding.CELL_VOLTAGE,
-    Why.SOC: Binding.SOC,
-    Why.TEMPERATURE: Binding.TEMPERATURE,
-}
 
 
 def pack_soc(soc: FloatArray, sigma: FloatArray, capacity_ah: FloatArray) -> tuple[float, float, float]:
@@ -34,24 +24,3 @@ def pack_soc(soc: FloatArray, sigma: FloatArray, capacity_ah: FloatArray) -> tup
     weak, strong = (charge_ah - doubt_ah).argmin(), (room_ah - doubt_ah).argmin()
     pack_sigma = (float(doubt_ah[weak]) * room + float(doubt_ah[strong]) * least_ah) / usable_ah**2
     return least_ah / usable_ah, min(1.0, pack_sigma), usable_ah
-
-
-def pack_power(discharge: Power, charge: Power) -> PowerAhead:
-    """One current passes through all cells: the least of them.
-
-    Its power is told with the voltages of the cells at their own largest currents: too little when discharging, and
-    when charging too much by what the stronger cells rise beyond the weakest one's current, less than a per cent.
-    """
-    discharge_a, discharge_w, discharge_why = _series(discharge)
-    charge_a, charge_w, charge_why = _series(charge)
-    return PowerAhead(discharge_a, discharge_w, charge_a, charge_w, discharge_why, charge_why)
-
-
-def _series(power: Power) -> tuple[FloatArray, FloatArray, tuple[Binding, ...]]:
-    """Current, power and reason for each horizon."""
-    rows = np.arange(power.current_a.shape[0])
-    weakest = power.current_a.argmin(axis=1)
-    current_a = power.current_a[rows, weakest]
-    cell_v = power.power_w / np.maximum(power.current_a, LEAST_A)
-    bindings = tuple(BINDINGS[why] for why in power.why[rows, weakest].tolist())
-    return current_a, current_a * cell_v.sum(axis=1), bindings

@@ -6,10 +6,11 @@ Missing or impossible values widen the uncertainty; they never move the state.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, within
+from bms_daemon.estimation.cell import Cell, chosen, within
 from bms_daemon.estimation.soc_filter import (
     HOUR_S,
     SOC,
@@ -18,6 +19,7 @@ from bms_daemon.estimation.soc_filter import (
     pass_blind,
     predict,
     recapacitate,
+    size,
 )
 from bms_daemon.estimation.soc_voltage import correct
 from bms_daemon.estimation.tuning import USUAL, Tuning
@@ -94,15 +96,15 @@ def start(
 
 def with_capacity(state: SocState, capacity_ah: FloatArray) -> SocState:
     """Give every cell another capacity of its own (n,), Ah. No state of charge moves, what was learned stays."""
-    if np.array_equal(capacity_ah, state.filter.capacity_ah):
+    now_ah = state.filter.capacity_ah
+    if capacity_ah is now_ah or np.array_equal(capacity_ah, now_ah):
         return state
     return replace(state, filter=recapacitate(state.filter, capacity_ah))
 
 
 def finite(state: SocState) -> bool:
     """Whether every number of the filter is one; if not, only a new start helps."""
-    now = state.filter
-    return bool(np.isfinite(now.mean).all() and np.isfinite(now.cov).all() and np.isfinite(now.pair_v).all())
+    return isfinite(size(state.filter))
 
 
 def _guess(
@@ -148,7 +150,7 @@ def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning = USUAL) 
         return state
     temp_degc = _temperature(reading.temp_degc, state.temp_degc)
     sampled = _sane(cell, reading.current_a, tuning)
-    current_a = np.where(sampled, reading.current_a, state.filter.current_a)
+    current_a = chosen(sampled, reading.current_a, state.filter.current_a)
     known, mean_a = (sampled, None) if reading.mean_a is None else _counted(cell, reading.mean_a, tuning)
     filtered = _pass_time(cell, state.filter, reading.dt_s, current_a, mean_a, known, tuning)
     usable = sampled & _is_voltage(cell, reading.cell_v)
@@ -161,7 +163,7 @@ def step(cell: Cell, state: SocState, reading: Reading, tuning: Tuning = USUAL) 
 def _counted(cell: Cell, mean_a: FloatArray, tuning: Tuning) -> tuple[np.ndarray, FloatArray]:
     """Where the mean current can be believed, and it."""
     known = _sane(cell, mean_a, tuning)
-    return known, mean_a if np.count_nonzero(known) == known.size else np.where(known, mean_a, 0.0)
+    return known, chosen(known, mean_a, 0.0)
 
 
 def _pass_time(
@@ -199,7 +201,7 @@ def _is_voltage(cell: Cell, cell_v: FloatArray) -> np.ndarray:
 
 
 def _temperature(measured_degc: FloatArray, last_degc: FloatArray) -> FloatArray:
-    return np.where((measured_degc >= DEGC_MIN) & (measured_degc <= DEGC_MAX), measured_degc, last_degc)
+    return chosen((measured_degc >= DEGC_MIN) & (measured_degc <= DEGC_MAX), measured_degc, last_degc)
 
 
 def _publish(state: SocState, filtered: FilterState, moved_a: FloatArray, dt_s: float, tuning: Tuning) -> FloatArray:

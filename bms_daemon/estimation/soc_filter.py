@@ -10,6 +10,7 @@ last two rows' business.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import exp
 
 import numpy as np
@@ -78,7 +79,7 @@ def begin(
     for row, variance in enumerate(variances):
         cov[row, row] = variance
     pair_v = np.zeros((cell.tau_s.size, soc.size))
-    own_ah = zero + (cell.capacity_ah if capacity_ah is None else capacity_ah)
+    own_ah = zero + cell.capacity_ah if capacity_ah is None else capacity_ah
     usual = mean[FAST : SLOW + 1].copy()
     return FilterState(mean, cov, pair_v, zero, zero + 1.0, current_a, circuit, strange, own_ah, usual)
 
@@ -107,9 +108,11 @@ def predict(
     pair_v = _relax(cell, state, dt_s, held_a - mean[BIAS])
     kept = _kept(dt_s, travelled, tuning)
     usual = _return(mean, state.usual, kept, tuning)
-    cov = _scaled(state.cov, kept)
+    cov = state.cov * kept[:, None]
+    cov *= kept
     _carry(cov, share, -passed)
-    _variances(cov)[FAST:] += (1.0 - kept * kept) * _spreads(state, pair_v, tuning)
+    kept = kept[FAST:]
+    variances(cov)[FAST:] += (1.0 - kept * kept) * _spreads(state, pair_v, tuning)
     cov[SOC, SOC] += tuning.soc_walk**2 * dt_s
     cov[BIAS, BIAS] += (tuning.bias_walk * cell.capacity_ah) ** 2 * dt_s
     branch = _turn(cell, state.branch, moved, travelled)
@@ -172,12 +175,17 @@ def _turn(cell: Cell, branch: FloatArray, moved: FloatArray, travelled: FloatArr
 
 
 def _kept(dt_s: float, travelled: FloatArray, tuning: Tuning) -> FloatArray:
-    """(4, n): how much of rows FAST to SAG is left after a time and a charge."""
-    kept = np.empty((4, travelled.size))
-    kept[:2] = np.exp(travelled * (-1.0 / tuning.scale_soc))
-    kept[2] = np.exp(travelled * (-1.0 / tuning.offset_soc))
-    kept[3] = exp(-dt_s / tuning.sag_s)
+    """(7, n): how much of every row is left after a time and a charge."""
+    kept = np.ones((ROWS, travelled.size))
+    kept[FAST : OFFSET + 1] = np.exp(travelled * _memories(tuning))
+    kept[SAG] = exp(-dt_s / tuning.sag_s)
     return kept
+
+
+@lru_cache(maxsize=4)
+def _memories(tuning: Tuning) -> FloatArray:
+    """Of rows FAST, SLOW and OFFSET, (3, 1): -1 over the charge by which they are forgotten, of a capacity."""
+    return np.array([[-1.0 / tuning.scale_soc], [-1.0 / tuning.scale_soc], [-1.0 / tuning.offset_soc]])
 
 
 def _spreads(state: FilterState, pair_v: FloatArray, tuning: Tuning) -> FloatArray:
@@ -203,20 +211,18 @@ def _return(mean: FloatArray, usual: FloatArray, kept: FloatArray, tuning: Tunin
     What is usual follows the factors, slowly, for cells age: the new one (2, n).
     """
     away = mean[FAST : SLOW + 1] - usual
-    mean[FAST:] *= kept
-    mean[FAST : SLOW + 1] = usual + kept[:2] * away
-    followed: FloatArray = usual + away * ((1.0 - kept[0]) * (tuning.scale_soc / HABIT_SOC))
+    mean[FAST:] *= kept[FAST:]
+    mean[FAST : SLOW + 1] += usual - kept[FAST : SLOW + 1] * usual
+    followed: FloatArray = usual + away * ((1.0 - kept[FAST]) * (tuning.scale_soc / HABIT_SOC))
     return followed
 
 
-def _scaled(cov: FloatArray, kept: FloatArray) -> FloatArray:
-    """Rows and columns FAST to SAG times what is kept of them."""
-    factors = np.ones((ROWS, kept.shape[1]))
-    factors[FAST:] = kept
-    scaled: FloatArray = cov * factors[:, None]
-    return np.multiply(scaled, factors, scaled)
+def size(state: FilterState) -> float:
+    """How large its numbers are at most: NaN or infinite where one of them is none."""
+    found: float = sum(float(np.abs(each).max()) for each in (state.mean, state.cov, state.pair_v))
+    return found
 
 
-def _variances(cov: FloatArray) -> FloatArray:
+def variances(cov: FloatArray) -> FloatArray:
     """The diagonal (7, n) of a covariance, to be written to."""
     return cov.reshape(ROWS * ROWS, -1)[:: ROWS + 1]

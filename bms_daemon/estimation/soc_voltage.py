@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, Circuit, within
+from bms_daemon.estimation.cell import Cell, Circuit, chosen, within
 from bms_daemon.estimation.soc_filter import (
     BIAS,
     CAPACITY,
@@ -49,7 +49,7 @@ def correct(
     mean, cov = state.mean, state.cov
     circuit = cell.circuit(mean[SOC], temp_degc)
     expected_v, slopes, knee_v = _observe(cell, state, circuit, current_a, temp_degc, tuning)
-    error_v = np.where(usable, cell_v - expected_v, 0.0)
+    error_v = chosen(usable, cell_v - expected_v, 0.0)
     gain = np.add.reduce(cov * slopes[:, None])
     known = np.add.reduce(slopes * gain)
     variance = _noise_variance(state.current_a, circuit, current_a, knee_v, tuning)

@@ -35,7 +35,7 @@ class _Way:
 
     def sag_v(self, current_a: float) -> FloatArray:
         """What a current of this magnitude costs, hysteresis included."""
-        bent_a = saturated_a(np.full_like(self.knee_a, current_a), self.knee_a)
+        bent_a = saturated_a(np.array(current_a), self.knee_a)
         found: FloatArray = self.hysteresis_v + self.direct_ohm * current_a + self.bending_ohm * bent_a
         return found
 
@@ -69,18 +69,19 @@ def remaining(
 
 def _way(cell: Cell, state: SocState, soc: FloatArray, degc: float) -> _Way:
     """``soc`` (3, steps): of the cell that ends the discharge, of the mean cell, of the one that ends the charge."""
-    circuit = cell.circuit(soc.ravel(), np.full(soc.size, degc))
+    temp_degc = np.array(degc)
+    circuit = cell.circuit(soc, temp_degc)
     logs = state.filter.mean[[FAST, SLOW]]
     most, usual = np.exp(logs.max(axis=1)), np.exp(logs.sum(axis=1) / logs.shape[1])
     fast, slow = np.array([most, usual, most]).T[:, :, None]
     ohms = circuit.pair_ohm
     fast_ohm, slow_ohm = ohms[: cell.fast_pairs].sum(axis=0), ohms[cell.fast_pairs :].sum(axis=0)
     return _Way(
-        open_v=cell.ocv_v(soc, np.array(degc)),
-        hysteresis_v=circuit.hysteresis_v.reshape(soc.shape),
-        direct_ohm=fast * circuit.series_ohm.reshape(soc.shape),
-        bending_ohm=fast * fast_ohm.reshape(soc.shape) + slow * slow_ohm.reshape(soc.shape),
-        knee_a=(cell.knee_a / circuit.cold).reshape(soc.shape),
+        open_v=cell.ocv_v(soc, temp_degc),
+        hysteresis_v=circuit.hysteresis_v,
+        direct_ohm=fast * circuit.series_ohm,
+        bending_ohm=fast * fast_ohm + slow * slow_ohm,
+        knee_a=cell.knee_a / circuit.cold,
     )
 
 
@@ -103,5 +104,6 @@ def _filling_s(way: _Way, room_ah: float, max_v: float, fed_a: float, least_a: f
 
 def _covered(values: FloatArray) -> FloatArray:
     """The integral of values along the way, from its start to each step (trapezoids); the whole way is 1 long."""
-    found: FloatArray = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]))]) / (STEPS - 1)
+    found = np.zeros(STEPS)
+    np.cumsum((values[1:] + values[:-1]) * (0.5 / (STEPS - 1)), out=found[1:])
     return found

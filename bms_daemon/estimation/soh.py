@@ -76,10 +76,10 @@ class SohState:
         """Standard uncertainty of it, (n,)."""
         return self.resistance.told_sigma
 
-    @property
-    def age_s(self) -> FloatArray:
-        """Time since the capacity was last learned, s, (n,); infinite before that."""
-        return np.where(self.why == CapacitySource.NONE, np.inf, self.clock_s - self.learned_s)
+    def age_s(self, cell: int) -> float:
+        """Time since the capacity of a cell was last learned, s; infinite before that."""
+        known = self.why[cell] != CapacitySource.NONE
+        return self.clock_s - float(self.learned_s[cell]) if known else float("inf")
 
 
 def begin(cell: Cell, count: int, kept: tuple[float, ...] = ()) -> SohState:

@@ -21,7 +21,7 @@ from bms_daemon.estimation.cell import (
     within,
 )
 from bms_daemon.estimation.soc import SocState
-from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC
+from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC, variances
 from bms_daemon.model import FloatArray
 
 SECANT_SOC, SLOPES = 0.02, 201  # the curve's slope is taken over so much to both sides, at so many states
@@ -52,7 +52,7 @@ class Ahead:
     knee_a: FloatArray
 
     def voltage_v(self, cell: Cell, current_a: FloatArray) -> FloatArray:
-        """At the end of currents (directions, horizons, n)."""
+        """At the end of currents, which broadcast to (directions, horizons, n)."""
         moved = current_a * self.soc_per_a
         bent_ohm = self.bent_ohm + np.minimum(np.abs(moved), REACH_SOC) * self.more_ohm
         across_v = self.direct_ohm * current_a + bent_ohm * saturated_a(current_a, self.knee_a)
@@ -62,20 +62,20 @@ class Ahead:
         found += self.sign * across_v
         return found
 
-    def only(self, which: np.ndarray) -> Ahead:
-        """The picked elements of (directions, horizons, n), flat."""
-        way, span, cell = np.nonzero(which)
+    def of(self, way: np.ndarray, span: np.ndarray, cell: np.ndarray) -> Ahead:
+        """Single elements, picked by three arrays of indices (k,): arrays (k, 1)."""
+        both = way, span, cell
         return Ahead(
-            sign=self.sign[way, 0, 0],
-            soc=self.soc[cell],
-            temp_degc=self.temp_degc[cell],
-            soc_per_a=self.soc_per_a[way, span, cell],
-            rest_v=self.rest_v[way, span, cell],
-            idle_v=self.idle_v[way, span, cell],
-            direct_ohm=self.direct_ohm[cell],
-            bent_ohm=self.bent_ohm[span, cell],
-            more_ohm=self.more_ohm[way, span, cell],
-            knee_a=self.knee_a[cell],
+            sign=self.sign[way, 0],
+            soc=self.soc[cell, None],
+            temp_degc=self.temp_degc[cell, None],
+            soc_per_a=self.soc_per_a[both][:, None],
+            rest_v=self.rest_v[both][:, None],
+            idle_v=self.idle_v[both][:, None],
+            direct_ohm=self.direct_ohm[cell, None],
+            bent_ohm=self.bent_ohm[span, cell, None],
+            more_ohm=self.more_ohm[both][:, None],
+            knee_a=self.knee_a[cell, None],
         )
 
 
@@ -105,7 +105,7 @@ def look_ahead(
     """
     now = state.filter
     mean, cov, circuit = now.mean, now.cov, now.circuit
-    growth = mean[FAST : SLOW + 1] + caution * _sigma(cov[[FAST, SLOW], [FAST, SLOW]])
+    growth = mean[FAST : SLOW + 1] + caution * _sigma(variances(cov)[FAST : SLOW + 1])
     factors = np.exp(np.minimum(growth, MOST_GROWTH))
     series_ohm, pair_ohm = _circuits(cell, state, sign, factors)
     keep = remaining(cell, horizons_s)
@@ -135,10 +135,10 @@ def _circuits(cell: Cell, state: SocState, sign: FloatArray, factors: FloatArray
     """Series (1 + directions, n) and pairs' (1 + directions, pairs, n) resistances: here, and ahead each way."""
     here = state.filter.circuit
     soc = state.filter.mean[SOC] + REACH_SOC * sign[:, 0]
-    there = cell.circuit(soc.ravel(), np.broadcast_to(state.temp_degc, soc.shape).ravel())
-    series_ohm = np.concatenate([here.series_ohm[None], there.series_ohm.reshape(soc.shape)])
-    ahead_ohm = there.pair_ohm.reshape(-1, *soc.shape).swapaxes(0, 1)
-    return factors[0] * series_ohm, _scaled(cell, np.concatenate([here.pair_ohm[None], ahead_ohm]), factors)
+    there = cell.circuit(soc, state.temp_degc)
+    series_ohm = np.concatenate([here.series_ohm[None], there.series_ohm])
+    pair_ohm = np.concatenate([here.pair_ohm[None], there.pair_ohm.swapaxes(0, 1)])
+    return factors[0] * series_ohm, _scaled(cell, pair_ohm, factors)
 
 
 def _scaled(cell: Cell, pairs: FloatArray, factors: FloatArray) -> FloatArray:

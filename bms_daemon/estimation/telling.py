@@ -9,13 +9,12 @@ import numpy as np
 
 from bms_daemon.estimation.cells import Cells
 from bms_daemon.estimation.hearsay import VALID_SIGMA
-from bms_daemon.estimation.pack import pack_power, pack_soc
+from bms_daemon.estimation.pack import pack_soc
 from bms_daemon.estimation.pack_model import PackModel
-from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soe import remaining
 from bms_daemon.estimation.soh import SohState
-from bms_daemon.estimation.sop import both_powers
-from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate, PowerAhead
+from bms_daemon.estimation.sop import power_ahead
+from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,13 @@ class Warmth:
 def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: Warmth) -> Estimate:
     """The pack's estimate. What is published lags behind what is known, and the doubt in it says so."""
     soc, health, bounds = cells.soc, cells.soh, model.bounds
-    capacity_ah = soc.filter.capacity_ah
+    capacity_ah, coldest_degc = soc.filter.capacity_ah, warmth.coldest_degc
     doubt = np.minimum(np.hypot(soc.soc_sigma, soc.published - soc.soc), 1.0)
     pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
+    power = left = None
+    if warmth.known:
+        power = power_ahead(model.cell, soc, bounds, warmth.hottest_degc, coldest_degc=coldest_degc)
+        left = remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, coldest_degc)
     return replace(
         past,
         soc=pack,
@@ -45,17 +48,10 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
         capacity_ah=usable_ah,
         restarts=cells.restarts,
         ageing=_ageing(health, model),
-        power=_power(soc, model, warmth) if warmth.known else None,
-        remaining=remaining(model.cell, soc, bounds.min_v, bounds.max_v, load_a, warmth.coldest_degc)
-        if warmth.known
-        else None,
+        power=power,
+        remaining=left,
         cells=CellStates(soc.published, doubt, capacity_ah, health.growth),
     )
-
-
-def _power(soc: SocState, model: PackModel, warmth: Warmth) -> PowerAhead:
-    coldest_degc, hottest_degc = warmth.coldest_degc, warmth.hottest_degc
-    return pack_power(*both_powers(model.cell, soc, model.bounds, hottest_degc, coldest_degc=coldest_degc))
 
 
 def _ageing(health: SohState, model: PackModel) -> Ageing:
@@ -66,5 +62,5 @@ def _ageing(health: SohState, model: PackModel) -> Ageing:
         growth=float(health.growth[grown]),
         growth_sigma=float(health.growth_sigma[grown]),
         why=CapacitySource(int(health.why[weak])),
-        age_s=float(health.age_s[weak]),
+        age_s=health.age_s(weak),
     )

@@ -19,7 +19,7 @@ from bms_daemon.estimation.cells import Cells, begin, follow
 from bms_daemon.estimation.soc import Reading
 from bms_daemon.estimation.soc_filter import BIAS, FAST
 from bms_daemon.estimation.soc_voltage import model_v
-from bms_daemon.estimation.sop import Bounds, both_powers
+from bms_daemon.estimation.sop import Bounds, power_ahead
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.columns import Column, ColumnError
 
@@ -101,7 +101,7 @@ def _line(cell: Cell, row: Row, cells: Cells) -> list[str]:
     state, health = cells.soc, cells.soh
     now = state.filter
     mean = now.mean[:, 0]
-    give, take = both_powers(cell, state, Bounds.of(cell.file), horizons_s=HORIZONS_S)
+    ahead = power_ahead(cell, state, Bounds.of(cell.file), horizons_s=HORIZONS_S)
     values = (
         row.time_s,
         state.soc[0],
@@ -112,8 +112,8 @@ def _line(cell: Cell, row: Row, cells: Cells) -> list[str]:
         health.capacity_sigma_ah[0],
         float(now.circuit.series_ohm[0] * np.exp(mean[FAST])),
         mean[BIAS],
-        give.power_w[0, 0],
-        take.power_w[0, 0],
+        ahead.discharge_w[0],
+        ahead.charge_w[0],
     )
     return [f"{value:.7g}" if value == value else "" for value in map(float, values)]
 

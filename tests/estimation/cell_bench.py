@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from math import asinh, exp
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bms_daemon.config.cellfile import CellFile
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.sop import Power, both_powers
+from bms_daemon.estimation.sop import power_ahead
+from bms_daemon.model import Binding
 
 NMC_SOC = (-0.05, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.03)
 NMC_V = (2.4, 2.9, 3.25, 3.40, 3.52, 3.58, 3.62, 3.67, 3.78, 3.89, 3.98, 4.07, 4.18, 4.22)
@@ -89,10 +90,23 @@ def follow(
     return states
 
 
-def discharge_power(*asked: Any, **more: Any) -> Power:
-    """One of both directions."""
-    return both_powers(*asked, **more)[0]
+class Way(NamedTuple):
+    """Power ahead in one direction, arrays and tuple (horizons,)."""
+
+    current_a: np.ndarray
+    power_w: np.ndarray
+    why: tuple[Binding, ...]
 
 
-def charge_power(*asked: Any, **more: Any) -> Power:
-    return both_powers(*asked, **more)[1]
+def both_ways(*asked: Any, **more: Any) -> tuple[Way, Way]:
+    ahead = power_ahead(*asked, **more)
+    give = Way(ahead.discharge_a, ahead.discharge_w, ahead.discharge_binding)
+    return give, Way(ahead.charge_a, ahead.charge_w, ahead.charge_binding)
+
+
+def discharge_power(*asked: Any, **more: Any) -> Way:
+    return both_ways(*asked, **more)[0]
+
+
+def charge_power(*asked: Any, **more: Any) -> Way:
+    return both_ways(*asked, **more)[1]

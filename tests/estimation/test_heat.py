@@ -17,6 +17,7 @@ from bms_daemon.estimation.heat import allowed_a, generated_w, reversible_v, ris
 from bms_daemon.offline.cellfit.write import cell_text
 
 MASS = Heat(capacity_j_per_k=50.0, resistance_k_per_w=8.0)
+MASSIVE = cell_of(heat=MASS.model_dump())
 
 
 @pytest.mark.parametrize("span_s", [1.0, 400.0, 1e5])
@@ -24,11 +25,11 @@ def test_temperature_after_a_time_of_constant_heat(span_s: float) -> None:
     kelvin, step_s = 0.0, span_s / 20000
     for _ in range(20000):
         kelvin += step_s * (3.0 - kelvin / 8.0) / 50.0
-    assert 3.0 * rise_k_per_w(MASS, np.array([span_s]))[0] == pytest.approx(kelvin, rel=1e-3)
+    assert 3.0 * rise_k_per_w(MASSIVE, (span_s,))[0] == pytest.approx(kelvin, rel=1e-3)
 
 
 def test_at_first_all_heat_stays_and_at_last_all_of_it_leaves() -> None:
-    short, one, long = rise_k_per_w(MASS, np.array([1e-3, 400.0, 1e7]))
+    short, one, long = rise_k_per_w(MASSIVE, (1e-3, 400.0, 1e7))
     assert short == pytest.approx(1e-3 / 50.0, rel=1e-4)
     assert one == pytest.approx(8.0 * (1.0 - exp(-1.0)))
     assert long == pytest.approx(8.0)
@@ -72,7 +73,7 @@ def test_temperatures_in_the_wrong_order_are_refused(way: str) -> None:
 
 
 def test_heat_is_written_as_it_is_read() -> None:
-    file = cell_of(heat=MASS.model_dump()).file
+    file = MASSIVE.file
     again = CellFile.model_validate_json(json.dumps(tomllib.loads(cell_text(file, ["made up"]))))
     assert again == file
     assert "[heat]" not in cell_text(cell_of().file, [])

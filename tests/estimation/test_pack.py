@@ -1,4 +1,4 @@
-"""From cells to their pack: the weakest decides, and what the cells' limits add up to."""
+"""From cells to their pack: the weakest decides."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bms_daemon import model as m
-from bms_daemon.estimation.pack import pack_power, pack_soc
-from bms_daemon.estimation.sop import Power, Why
+from bms_daemon.estimation.pack import pack_soc
 
-B = m.Binding
 SHARES = st.floats(0.0, 1.0)
 
 
@@ -60,23 +57,3 @@ def test_the_cells_that_decide_bring_their_own_uncertainty() -> None:
 def test_a_pack_is_a_share_with_an_uncertainty_that_is_one(soc: list[float], sigma: float) -> None:
     pack, pack_sigma, usable_ah = of(soc, sigma=sigma)
     assert 0.0 <= pack <= 1.0 and 0.0 <= pack_sigma <= 1.0 and 0.0 <= usable_ah <= 100.0 + 1e-9
-
-
-def power(current_a: list[list[float]], volts: list[float], why: list[list[Why]]) -> Power:
-    return Power(np.array(current_a), np.array(current_a) * np.array(volts), np.array(why))
-
-
-def test_one_current_passes_through_all_cells_at_the_sum_of_their_voltages() -> None:
-    discharge = power(
-        [[100.0, 90.0, 100.0], [60.0, 70.0, 50.0], [0.0, 5.0, 5.0]],
-        [3.0, 3.2, 3.1],
-        [[Why.CURRENT, Why.VOLTAGE, Why.CURRENT], [Why.VOLTAGE] * 2 + [Why.SOC], [Why.TEMPERATURE] * 3],
-    )
-    charge = power([[50.0, 40.0, 50.0]] * 3, [3.4, 3.5, 3.4], [[Why.CURRENT, Why.SOC, Why.CURRENT]] * 3)
-    found = pack_power(discharge, charge)
-    assert found.discharge_a.tolist() == [90.0, 50.0, 0.0]
-    assert found.discharge_w.tolist() == pytest.approx([90.0 * 9.3, 50.0 * 9.3, 0.0])
-    assert found.discharge_binding == (B.CELL_VOLTAGE, B.SOC, B.TEMPERATURE)
-    assert found.charge_a.tolist() == [40.0] * 3
-    assert found.charge_w.tolist() == pytest.approx([40.0 * 10.3] * 3)
-    assert found.charge_binding == (B.SOC,) * 3

@@ -79,7 +79,7 @@ def test_a_pair_says_what_it_was_and_how_long_ago(away: float, counted: float, w
     state = at_rest(NMC, away, 15.0, moved(NMC, state, counted * RATED_AH))
     assert state.why[0] == why
     assert state.capacity_ah[0] / RATED_AH == pytest.approx(0.9, abs=0.02)
-    assert 0.0 <= state.age_s[0] <= 900.0
+    assert 0.0 <= state.age_s(0) <= 900.0
 
 
 @pytest.mark.parametrize("counted", [0.045, -0.1])
@@ -87,7 +87,7 @@ def test_a_short_way_says_nothing(counted: float) -> None:
     state = at_rest(NMC, 0.9, 15.0, begin(NMC, 1))
     state = at_rest(NMC, 0.9 + counted / 0.7, 15.0, moved(NMC, state, counted * RATED_AH))
     assert state.capacity_ah[0] == RATED_AH and state.why[0] == CapacitySource.NONE
-    assert state.age_s[0] == np.inf
+    assert state.age_s(0) == np.inf
 
 
 def test_a_charge_is_called_one() -> None:
@@ -190,15 +190,16 @@ def test_what_was_kept_is_there_after_a_restart() -> None:
     table = kept(before)
     after = begin(NMC, 2, table)
     assert len(table) == 2 * KEPT_PER_CELL and np.isfinite(table).all()
-    for name in ("capacity_ah", "capacity_sigma_ah", "growth", "growth_sigma", "age_s"):
+    for name in ("capacity_ah", "capacity_sigma_ah", "growth", "growth_sigma"):
         assert getattr(after, name) == pytest.approx(getattr(before, name), rel=1e-4, abs=1e-4), name
+    assert [after.age_s(cell) for cell in (0, 1)] == pytest.approx([before.age_s(cell) for cell in (0, 1)], rel=1e-4)
     assert (after.why == CapacitySource.KEPT).all()
     assert kept(after) == table
 
 
 def test_cells_of_which_nothing_was_learned_are_not_called_kept() -> None:
     again = begin(NMC, 3, kept(begin(NMC, 3)))
-    assert (again.why == CapacitySource.NONE).all() and (again.age_s == np.inf).all()
+    assert (again.why == CapacitySource.NONE).all() and again.age_s(2) == np.inf
     assert (again.capacity_ah == RATED_AH).all()
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
-from estimation.cell_bench import RATED_AH, cell_of, charge_power, discharge_power
+from estimation.cell_bench import RATED_AH, Way, both_ways, cell_of, charge_power, discharge_power
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bms_daemon.config.cellfile import load_cell
-from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cell import Cell, Circuit
 from bms_daemon.estimation.soc import Reading, SocState, start
 from bms_daemon.estimation.soc_filter import FAST, SLOW
-from bms_daemon.estimation.sop import HORIZONS_S, Bounds, Power, Why, both_powers
+from bms_daemon.estimation.sop import HORIZONS_S, SIGN, Bounds
 from bms_daemon.estimation.sop_path import look_ahead
+from bms_daemon.model import Binding as B
 
 ANYTHING = Bounds(0.0, 6.0, 1e4, 1e4, -60.0, 150.0, -60.0, 150.0)
 HEAT = {"capacity_j_per_k": 45.0, "resistance_k_per_w": 10.0}
@@ -42,69 +43,70 @@ def test_one_resistor_gives_what_ohms_law_says(power: object, limit_v: float) ->
     cell = one_resistor()
     bounds = replace(ANYTHING, min_v=limit_v, max_v=limit_v)
     found = power(cell, state_of(cell, 0.5), bounds, None, (1e-3,), 0.0)  # type: ignore[operator]
-    assert found.current_a[0, 0] == pytest.approx(abs(3.67 - limit_v) / 0.05, abs=0.002 / 0.05)
-    assert found.current_a[0, 0] <= abs(3.67 - limit_v) / 0.05
-    assert found.power_w[0, 0] == pytest.approx(found.current_a[0, 0] * limit_v)
-    assert found.why[0, 0] == Why.VOLTAGE
+    assert found.current_a[0] == pytest.approx(abs(3.67 - limit_v) / 0.05, abs=0.002 / 0.05)
+    assert found.current_a[0] <= abs(3.67 - limit_v) / 0.05
+    assert found.power_w[0] == pytest.approx(found.current_a[0] * limit_v, rel=1e-3)
+    assert found.why[0] == B.CELL_VOLTAGE
 
 
 def test_every_reason_is_named() -> None:
     cell = one_resistor()
-    states, rated = state_of(cell, 0.5, 0.01), replace(ANYTHING, discharge_max_a=1.0)
-    assert discharge_power(cell, states, rated, None, (1.0,)).why[0, 0] == Why.CURRENT
-    assert discharge_power(cell, states, replace(ANYTHING, min_v=3.4)).why[0, 0] == Why.VOLTAGE
-    assert discharge_power(cell, states, rated, None, (1800.0,)).why[0, 1] == Why.SOC
-    assert discharge_power(cell, states, ANYTHING, 151.0).why[0, 0] == Why.TEMPERATURE
+    half, rated = state_of(cell, 0.5), replace(ANYTHING, discharge_max_a=1.0)
+    assert discharge_power(cell, half, rated, None, (1.0,)).why == (B.RATED,)
+    assert discharge_power(cell, half, replace(ANYTHING, min_v=3.4)).why[0] == B.CELL_VOLTAGE
+    assert discharge_power(cell, state_of(cell, 0.01), rated, None, (1800.0,)).why == (B.SOC,)
+    assert discharge_power(cell, half, ANYTHING, 151.0).why[0] == B.TEMPERATURE
 
 
 @pytest.mark.parametrize("hottest_degc", [float("nan"), float("inf"), 60.1])
 def test_a_temperature_that_is_unknown_or_too_high_allows_nothing(hottest_degc: float) -> None:
     cell = cell_of()
-    for power in both_powers(cell, state_of(cell, 0.5, 0.6), Bounds.of(cell.file), hottest_degc):
+    for power in both_ways(cell, state_of(cell, 0.5, 0.6), Bounds.of(cell.file), hottest_degc):
         assert not power.current_a.any()
         assert not power.power_w.any()
-        assert (power.why == Why.TEMPERATURE).all()
+        assert set(power.why) == {B.TEMPERATURE}
 
 
 @pytest.mark.parametrize(("degc", "give", "take"), [(-21, 0, 0), (-19, 1, 0), (1, 1, 1), (46, 1, 0), (61, 0, 0)])
 def test_each_direction_has_its_own_temperatures(degc: float, give: bool, take: bool) -> None:
     cell = cell_of()
-    found = both_powers(cell, state_of(cell, 0.5, degc=degc), Bounds.of(cell.file))
+    found = both_ways(cell, state_of(cell, 0.5, degc=degc), Bounds.of(cell.file))
     assert [bool(each.current_a.all()) for each in found] == [give, take]
 
 
-def test_only_the_cell_whose_numbers_are_none_is_stopped() -> None:
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e9])
+def test_one_cell_whose_numbers_are_none_stops_the_pack(number: float) -> None:
     cell = cell_of()
     state = state_of(cell, 0.5, 0.5, 0.5)
     mean = state.filter.mean.copy()
-    mean[FAST, 0], mean[0, 1] = np.nan, np.inf
+    mean[FAST, 1] = number
     found = discharge_power(cell, replace(state, filter=replace(state.filter, mean=mean)), Bounds.of(cell.file))
-    assert not found.current_a[:, :2].any()
-    assert found.current_a[:, 2].all()
+    assert not found.current_a.any()
+    assert set(found.why) == {B.STALE}
 
 
 def test_the_hottest_cell_does_not_pass_its_limit_within_the_horizon() -> None:
     cell = cell_of(heat=HEAT)
     bounds = replace(Bounds.of(cell.file), min_v=1.0)
     found = discharge_power(cell, state_of(cell, 0.9), bounds, 59.5, (1.0, 600.0))
-    assert found.why[:, 0].tolist() == [Why.CURRENT, Why.TEMPERATURE]
+    assert found.why == (B.RATED, B.TEMPERATURE)
     warmed_k, ohm = 0.0, 0.055
     for _ in range(6000):
-        warmed_k += 0.1 * (found.current_a[1, 0] ** 2 * ohm - warmed_k / 10.0) / 45.0
+        warmed_k += 0.1 * (found.current_a[1] ** 2 * ohm - warmed_k / 10.0) / 45.0
     assert 0.45 < warmed_k <= 0.501
 
 
 def test_without_heat_in_the_file_only_the_present_temperature_counts() -> None:
     cell = cell_of()
     found = discharge_power(cell, state_of(cell, 0.9), replace(Bounds.of(cell.file), min_v=1.0), 59.99, (60.0,))
-    assert found.why[0, 0] == Why.CURRENT
+    assert found.why[0] == B.RATED
 
 
 def test_a_cell_with_less_capacity_holds_out_with_less() -> None:
     cell = cell_of()
-    state = state_of(cell, 0.3, 0.3)
-    aged = replace(state, filter=replace(state.filter, capacity_ah=np.array([RATED_AH, 0.7 * RATED_AH])))
-    whole, worn = discharge_power(cell, aged, ANYTHING, None, (1800.0,)).current_a[0]
+    state = state_of(cell, 0.3)
+    aged = replace(state, filter=replace(state.filter, capacity_ah=np.array([0.7 * RATED_AH])))
+    whole, worn = (discharge_power(cell, each, ANYTHING, None, (1800.0,)).current_a[0] for each in (state, aged))
     assert worn == pytest.approx(0.7 * whole)
 
 
@@ -117,7 +119,7 @@ def test_resistance_that_rises_towards_empty_allows_less() -> None:
     bounds = replace(ANYTHING, min_v=3.0)
     steep, flat = (towards_empty(ohm) for ohm in (0.1, 0.025))
     steep_a, flat_a = (discharge_power(each, state_of(each, 0.12), bounds, None, (30.0,)) for each in (steep, flat))
-    assert steep_a.current_a[0, 0] < 0.9 * flat_a.current_a[0, 0]
+    assert steep_a.current_a[0] < 0.9 * flat_a.current_a[0]
 
 
 def polarised(cell: Cell, pair_v: float) -> SocState:
@@ -130,54 +132,99 @@ def test_while_a_cell_recovers_the_first_second_limits_the_longer_horizons() -> 
     cell = cell_of()
     found = discharge_power(cell, polarised(cell, -0.1), replace(ANYTHING, min_v=3.4), None, (1.0, 10.0, 30.0))
     fresh = discharge_power(cell, state_of(cell, 0.5), replace(ANYTHING, min_v=3.4), None, (1.0, 10.0, 30.0))
-    assert found.current_a[0, 0] == found.current_a[1, 0] < 0.6 * fresh.current_a[1, 0]
+    assert found.current_a[0] == found.current_a[1] < 0.6 * fresh.current_a[1]
 
 
 def test_charge_power_holds_from_the_start_when_the_voltage_is_lowest() -> None:
     cell = cell_of()
     found = charge_power(cell, state_of(cell, 0.3), Bounds.of(cell.file))
-    assert found.current_a[0, 0] == found.current_a[3, 0]
-    assert found.power_w[0, 0] == found.power_w[3, 0]
+    assert found.current_a[0] == found.current_a[3]
+    assert found.power_w[0] == found.power_w[3]
 
 
 def test_resistance_is_not_carried_on_beyond_what_was_looked_at() -> None:
     """Rising by 30 mohm for 4 points of charge, over half an hour of 50 points it would be absurd."""
     cell = cell_of(resistance={"soc": (0.76, 0.8), "series_ohm": ((0.055, 0.025),), "pair_ohm": (((0.0, 0.0),),) * 2})
     found = discharge_power(cell, state_of(cell, 0.8), replace(ANYTHING, min_v=3.3), None, (1800.0,), 0.0)
-    open_v = float(cell.ocv_v(np.array([0.8 - found.current_a[0, 0] * 0.5 / RATED_AH]), np.array([25.0]))[0])
-    assert (open_v - 3.3) / found.current_a[0, 0] < 0.0551
+    open_v = float(cell.ocv_v(np.array([0.8 - found.current_a[0] * 0.5 / RATED_AH]), np.array([25.0]))[0])
+    assert (open_v - 3.3) / found.current_a[0] < 0.0551
 
 
 def test_hysteresis_warms_too() -> None:
     flat, loop = (cell_of("lfp", heat=HEAT, hysteresis={"voltage_v": ((v, v),)}) for v in (0.0, 0.2))
     bounds = replace(ANYTHING, discharge_max_degc=60.0)
     without, with_it = (discharge_power(each, state_of(each, 0.6), bounds, 59.9, (60.0,)) for each in (flat, loop))
-    assert (without.why[0, 0], with_it.why[0, 0]) == (Why.TEMPERATURE, Why.TEMPERATURE)
-    assert with_it.current_a[0, 0] < 0.7 * without.current_a[0, 0]
+    assert (without.why[0], with_it.why[0]) == (B.TEMPERATURE, B.TEMPERATURE)
+    assert with_it.current_a[0] < 0.7 * without.current_a[0]
 
 
-def voltage_slack_v(cell: Cell, state: SocState, bounds: Bounds, found: tuple[Power, Power]) -> np.ndarray:
-    """How far the end voltages are inside of their limits, of those that the voltage binds."""
-    sign = np.array([-1.0, 1.0])[:, None, None]
-    path, _ = look_ahead(cell, state, HORIZONS_S, sign, 1.0)
-    end_v = path.voltage_v(cell, np.array([each.current_a for each in found]))
-    slack_v = sign * (np.array([bounds.min_v, bounds.max_v])[:, None, None] - end_v)
-    bound = np.array([(each.why == Why.VOLTAGE) & (each.current_a > 0.0) for each in found])
-    shorter = np.array([np.vstack([each.current_a[:1] < -1, np.diff(each.current_a, axis=0) == 0]) for each in found])
+def within_voltage_v(cell: Cell, state: SocState, bounds: Bounds, found: tuple[Way, Way], more: float) -> np.ndarray:
+    """How far one cell is inside of its limit with so much more current, and that of an hour, where voltage binds."""
+    path, _ = look_ahead(cell, state, HORIZONS_S, SIGN, 1.0)
+    current_a = np.array([each.current_a for each in found])
+    more_a = (1.0 + more) * current_a + more * RATED_AH
+    end_v = path.voltage_v(cell, more_a[..., None])[..., 0]
+    slack_v = SIGN[..., 0] * (np.array([[bounds.min_v], [bounds.max_v]]) - end_v)
+    bound = (np.array([each.why for each in found]) == B.CELL_VOLTAGE) & (current_a > 0.0)
+    shorter = np.diff(current_a, axis=1, prepend=np.inf) == 0.0
     return slack_v[bound & ~shorter]
 
 
 @pytest.mark.parametrize("name", ["lg-hg2", "generic-lfp", "generic-nmc"])
 @pytest.mark.parametrize("degc", [-15.0, 0.0, 25.0])
-def test_the_voltage_meets_its_limit_within_two_millivolts_and_never_passes_it(name: str, degc: float) -> None:
-    cell = Cell(load_cell(Path(str(files("bms_daemon").joinpath("data", "config", "cells", f"{name}.toml")))))
-    state = state_of(cell, *np.linspace(0.005, 0.995, 199), degc=degc)
+def test_the_voltage_never_passes_its_limit_and_with_a_little_more_is_there(name: str, degc: float) -> None:
+    """A fifth of a per cent is little, and so is the 1 mV that the search stays away."""
+    cell = shipped(name)
     bounds = replace(Bounds.of(cell.file), charge_max_a=1e4, discharge_max_a=1e4, charge_min_degc=-40.0)
-    found = both_powers(cell, state, bounds)
-    slack_v = voltage_slack_v(cell, state, bounds, found)
-    assert slack_v.size > 500
-    assert slack_v.min() > -1e-9
-    assert slack_v.max() <= 0.002 + 1e-9
+    inside, there = [], []
+    for soc in np.linspace(0.005, 0.995, 199):
+        state = state_of(cell, float(soc), degc=degc)
+        found = both_ways(cell, state, bounds)
+        inside.append(within_voltage_v(cell, state, bounds, found, 0.0))
+        there.append(within_voltage_v(cell, state, bounds, found, 0.002))
+    assert np.concatenate(inside).size > 500
+    assert np.concatenate(inside).min() > -1e-9
+    assert np.concatenate(there).max() <= 0.001
+
+
+def shipped(name: str) -> Cell:
+    return Cell(load_cell(Path(str(files("bms_daemon").joinpath("data", "config", "cells", f"{name}.toml")))))
+
+
+@pytest.mark.parametrize("degc", [0.0, 25.0])
+def test_a_pack_of_unlike_cells_gives_the_current_of_its_weakest_at_the_sum_of_their_voltages(degc: float) -> None:
+    """Beside every cell asked alone."""
+    cell, rng = shipped("generic-nmc"), np.random.default_rng(7)
+    bounds = replace(Bounds.of(cell.file), charge_max_a=1e4, discharge_max_a=1e4)
+    for spread in (0.002, 0.02, 0.2):
+        state = state_of(cell, *(0.5 + spread * rng.standard_normal(60)), degc=degc)
+        mean = state.filter.mean.copy()
+        mean[FAST : SLOW + 1] = 0.2 * rng.standard_normal((2, 60))
+        state = replace(state, filter=replace(state.filter, mean=mean))
+        alone = [both_ways(cell, one_of(state, index), bounds) for index in range(60)]
+        for way, together in enumerate(both_ways(cell, state, bounds)):
+            least_a = np.min([each[way].current_a for each in alone], axis=0)
+            assert together.current_a == pytest.approx(least_a, rel=0.01, abs=0.1)
+            assert (together.current_a <= least_a * 1.01 + 0.1).all()
+            assert (together.power_w >= together.current_a * 60 * bounds.min_v - 1e-6).all()
+            assert (together.power_w <= together.current_a * 60 * bounds.max_v + 1e-6).all()
+
+
+def one_of(state: SocState, index: int) -> SocState:
+    """A single cell of several."""
+    one, now = slice(index, index + 1), state.filter
+    circuit = Circuit(*(getattr(now.circuit, each.name)[..., one] for each in fields(Circuit)))
+    arrays = {each.name: getattr(now, each.name)[..., one] for each in fields(now) if each.name != "circuit"}
+    filtered = replace(now, circuit=circuit, **arrays)
+    return SocState(filtered, state.published[one], state.temp_degc[one], state.unusable[one])
+
+
+def test_power_is_told_at_the_voltages_under_the_common_current() -> None:
+    cell = one_resistor(0.05)
+    state = state_of(cell, 0.5, 0.5)
+    found = discharge_power(cell, state, replace(ANYTHING, discharge_max_a=10.0), None, (1e-3,), 0.0)
+    open_v = cell.ocv_v(np.array([0.5]), np.array([25.0]))[0]
+    assert found.power_w[0] == pytest.approx(2 * 10.0 * (open_v - 10.0 * 0.05), rel=1e-4)
 
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -194,12 +241,12 @@ def test_any_state_gives_finite_limits_that_are_not_negative(data: st.DataObject
         values.flat[data.draw(st.integers(0, values.size - 1))] = data.draw(ANY)
     odd_filter = replace(state.filter, mean=mean, cov=cov, pair_v=pair_v)
     odd = replace(state, filter=odd_filter, temp_degc=np.array([data.draw(ANY), 25.0]))
-    for power in both_powers(cell, odd, Bounds.of(cell.file), data.draw(st.none() | ANY)):
+    for power in both_ways(cell, odd, Bounds.of(cell.file), data.draw(st.none() | ANY)):
         assert np.isfinite(power.current_a).all()
         assert np.isfinite(power.power_w).all()
         assert (power.current_a >= 0.0).all()
         assert (power.power_w >= 0.0).all()
-        assert (np.diff(power.current_a, axis=0) <= 0.0).all()
+        assert (np.diff(power.current_a) <= 0.0).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -213,20 +260,20 @@ def test_what_is_published_is_never_more_than_the_best_guess(
     cov[FAST, FAST] = cov[SLOW, SLOW] = doubt**2
     doubtful = replace(state, filter=replace(state.filter, cov=cov, pair_v=state.filter.pair_v + pair_v))
     bounds = Bounds.of(cell.file)
-    published, guessed = (both_powers(cell, doubtful, bounds, caution=caution) for caution in (1.0, 0.0))
+    published, guessed = (both_ways(cell, doubtful, bounds, caution=caution) for caution in (1.0, 0.0))
     for safe, best in zip(published, guessed, strict=True):
         assert (safe.current_a <= best.current_a * (1.0 + 1e-9) + 0.002 / 0.025).all()
 
 
 @pytest.mark.parametrize(
     ("soc", "min_v", "found_a", "why"),
-    [(0.0, 2.0, 0.15, Why.SOC), (0.0, 3.4, 0.0, Why.VOLTAGE), (0.0, 2.0, 0.0, Why.TEMPERATURE)],
+    [(0.0, 2.0, 0.15, B.SOC), (0.0, 3.4, 0.0, B.CELL_VOLTAGE), (0.0, 2.0, 0.0, B.TEMPERATURE)],
     ids=["charge alone leaves a trickle", "the voltage has the last word", "and so has the temperature"],
 )
-def test_charge_alone_leaves_a_trickle(soc: float, min_v: float, found_a: float, why: Why) -> None:
+def test_charge_alone_leaves_a_trickle(soc: float, min_v: float, found_a: float, why: B) -> None:
     cell = cell_of()
     bounds = replace(Bounds.of(cell.file), min_v=min_v, trickle_a=0.15)
-    hottest = 99.0 if why is Why.TEMPERATURE else None
+    hottest = 99.0 if why is B.TEMPERATURE else None
     found = discharge_power(cell, state_of(cell, soc), bounds, hottest, (1.0, 10.0))
-    assert found.current_a[:, 0] == pytest.approx([found_a] * 2, abs=1e-3)
-    assert set(found.why[:, 0].tolist()) == {why}
+    assert found.current_a == pytest.approx([found_a] * 2, abs=1e-3)
+    assert set(found.why) == {why}

@@ -10,7 +10,8 @@ import numpy as np
 from bms_daemon.config.cellfile import CellFile
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.sop import CAUTION, Bounds, both_powers
+from bms_daemon.estimation.sop import CAUTION, Bounds, power_ahead
+from bms_daemon.model import PowerAhead
 from bms_daemon.offline.accuracy.power_recordings import Recording
 
 LEAST_C = 0.8  # smaller pulses say more about millivolts at rest than about limits
@@ -119,10 +120,13 @@ def _judged(cell: Cell, state: SocState, pulse: Pulse, task: Task) -> Judged:
     """With the pulse's last voltage as the limit, its own current is the true limit."""
     amps, most_a = abs(pulse.current_a), 100.0 * cell.capacity_ah
     bounds = Bounds(pulse.voltage_v, pulse.voltage_v, most_a, most_a, -60.0, 200.0, -60.0, 200.0)
-    which = 0 if task.sign < 0.0 else 1
     best, published = (
-        float(both_powers(cell, state, bounds, None, (pulse.span_s,), caution)[which].current_a[0, 0]) / amps - 1.0
+        _allowed_a(power_ahead(cell, state, bounds, None, (pulse.span_s,), caution), task) / amps - 1.0
         for caution in (BEST, PUBLISHED)
     )
     near = task.sign < 0.0 and pulse.voltage_v <= task.recording.min_v + NEAR_V
     return Judged(best, published, near)
+
+
+def _allowed_a(ahead: PowerAhead, task: Task) -> float:
+    return float((ahead.discharge_a if task.sign < 0.0 else ahead.charge_a)[0])
