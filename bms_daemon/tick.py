@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from bms_daemon.config.schema import Settings
 from bms_daemon.estimation.estimate import EstimateState, estimate, kept_charge, resume
 from bms_daemon.estimation.pack_model import PackModel
-from bms_daemon.model import Actuated, Command, Measured, Snapshot, Survivor
+from bms_daemon.model import Actuated, Command, Estimate, Measured, Snapshot, Survivor
 from bms_daemon.ports import Rig
 from bms_daemon.stages.contactors import ContactorState
 from bms_daemon.stages.decide import DecideState, decide
@@ -64,7 +64,7 @@ def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snaps
     raw = rig.newest(now_s)
     measured, valid = validate(raw, state.valid, settings, plan.ages, now_s)
     est, s_est = estimate(measured, state.est, plan.model)
-    faults, prot = protect(_scene(measured, state, settings, now_s), state.prot, plan.rules, now_s)
+    faults, prot = protect(_scene(measured, est, state, settings, now_s), state.prot, plan.rules, now_s)
     decision, ctrl = decide(measured, est, faults, state.ctrl, settings, now_s)
     actuated = rig.actuate(decision.command)
     off_since_s = float("inf") if decision.command.main else min(state.off_since_s, now_s)
@@ -85,11 +85,11 @@ def tick(rig: Rig, state: State, plan: Plan, now_s: float) -> tuple[State, Snaps
     return after, snapshot
 
 
-def _scene(measured: Measured, state: State, settings: Settings, now_s: float) -> Scene:
+def _scene(measured: Measured, est: Estimate, state: State, settings: Settings, now_s: float) -> Scene:
     ctrl = state.ctrl
     open_s = 0.0 if state.command.main else now_s - state.off_since_s
     closed_s = max(0.0, now_s - state.on_since_s)
-    last = ctrl.contactors.control, state.command, ctrl.limits, state.actuated
+    last = ctrl.contactors.control, state.command, ctrl.limits, state.actuated, est
     return Scene(measured, settings, *last, open_s, closed_s)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import exp, isfinite, nan
+from math import exp, inf, isfinite, nan
 
 import numpy as np
 
@@ -22,6 +22,7 @@ PERIOD_S = 1.0  # of the estimators; scans in between add to the count
 LOAD_S = 120.0  # memory of the mean load for which energy and times are told
 REST_S = 1800.0  # a pack that was at rest for so long has rested
 TRAVELLED = 0.2  # whoever has counted so much of a capacity beside the voltage knows where the cells are
+RECOVERY_S = 600.0  # after which an estimator that began anew is believed as before
 MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
 
 
@@ -29,7 +30,8 @@ MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
 class EstimateState:
     """``cells`` is None until the first scan. ``load_a`` is the mean of the last minutes.
 
-    ``vouched``: somebody knew where the charge started, or the pack has rested or travelled far since.
+    ``vouched``: somebody knew where the charge started, or the pack has rested or travelled far since. ``restarted_s``:
+    when the estimator last had to begin anew.
     """
 
     estimate: Estimate = field(default_factory=Estimate)
@@ -39,6 +41,7 @@ class EstimateState:
     load_a: float = 0.0
     loaded_s: float = nan  # when more than a rest current last flowed
     vouched: bool = False
+    restarted_s: float = -inf
 
 
 def resume(survivor: Survivor | None) -> EstimateState:
@@ -80,7 +83,7 @@ def _digits(values: FloatArray) -> tuple[float, ...]:
 
 def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tuple[Estimate, EstimateState]:
     """Take what this tick brought. Without a new scan nothing is counted; a gap adds uncertainty, not charge."""
-    scan = measured.cells.value
+    scan, restarts = measured.cells.value, state.estimate.restarts
     if scan is not None and measured.cells.fresh:
         state = _counted(state, scan, measured.cells.time_s, model)
         due = state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s
@@ -88,8 +91,18 @@ def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tupl
             state = _looked(state, scan, measured.temps, model)
     if measured.shunt.fresh:
         state = _heard(state, measured.shunt, measured.health.commissioned)
-    state = _without_what_is_lost(state, measured)
+    state = _recovering(_without_what_is_lost(state, measured), measured.now_s, restarts)
     return state.estimate, state
+
+
+def _recovering(state: EstimateState, now_s: float, restarts: int) -> EstimateState:
+    """For a while after the estimator began anew, ``restarts`` times before this tick, its word counts less."""
+    if state.estimate.restarts > restarts:
+        state = replace(state, restarted_s=now_s)
+    recovering = now_s - state.restarted_s < RECOVERY_S
+    if recovering == state.estimate.recovering:
+        return state
+    return replace(state, estimate=replace(state.estimate, recovering=recovering))
 
 
 def _without_what_is_lost(state: EstimateState, measured: Measured) -> EstimateState:

@@ -34,7 +34,8 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
     """The pack's estimate. What is published lags behind what is known, and the doubt in it says so."""
     soc, health, bounds = cells.soc, cells.soh, model.bounds
     capacity_ah, coldest_degc = soc.filter.capacity_ah, warmth.coldest_degc
-    doubt = np.minimum(np.hypot(soc.soc_sigma, soc.published - soc.soc), 1.0)
+    lag = soc.published - soc.soc
+    doubt = np.minimum(np.hypot(soc.soc_sigma, lag), 1.0)
     pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
     power = left = None
     if warmth.known:
@@ -46,6 +47,7 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
         soc_sigma=sigma,
         soc_valid=sigma <= VALID_SIGMA,
         capacity_ah=usable_ah,
+        soc_lag=float(np.abs(lag).max()),
         restarts=cells.restarts,
         ageing=_ageing(health, model),
         power=power,

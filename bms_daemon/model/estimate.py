@@ -89,9 +89,10 @@ class Remaining:
 class Estimate:
     """What the pack holds. ``soc`` is 0 when the first cell is empty and 1 when the first is full.
 
-    ``soc_sigma`` is its standard uncertainty; ``capacity_ah`` what lies between the two. ``restarts`` counts how often
-    the estimator had to begin anew. Parts are None until the first scan; ``power`` and ``remaining`` also while cells
-    or temperatures are not known.
+    ``soc_sigma`` is its standard uncertainty; ``capacity_ah`` what lies between the two. ``soc_lag`` is how far what is
+    told of a cell is behind what is known of it, at most. ``restarts`` counts how often the estimator had to begin anew,
+    ``recovering`` says that it did so lately. Parts are None until the first scan; ``power`` and ``remaining`` also
+    while cells or temperatures are not known.
     """
 
     soc: float = float("nan")
@@ -100,7 +101,9 @@ class Estimate:
     capacity_ah: float = float("nan")
     charge_throughput_ah: float = 0.0
     discharge_throughput_ah: float = 0.0
+    soc_lag: float = 0.0
     restarts: int = 0
+    recovering: bool = False
     ageing: Ageing | None = None
     power: PowerAhead | None = None
     remaining: Remaining | None = None

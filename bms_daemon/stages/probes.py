@@ -18,6 +18,7 @@ from bms_daemon.model import (
     Command,
     Control,
     Doubt,
+    Estimate,
     Limits,
     Measured,
     PackState,
@@ -35,7 +36,7 @@ MIN_PACK_V = 1.0
 
 @dataclass(frozen=True)
 class Scene:
-    """What a probe may look at: this tick's measurement, and what the last tick decided and commanded."""
+    """What a probe may look at: this tick's measurement and estimate, and what the last tick decided and commanded."""
 
     measured: Measured
     settings: Settings
@@ -43,6 +44,7 @@ class Scene:
     command: Command
     limits: Limits
     actuated: Actuated
+    estimate: Estimate
     open_s: float  # how long the main coil has been commanded off; 0 while on
     closed_s: float = 0.0  # how long it has been commanded on; 0 while off
 
@@ -294,6 +296,15 @@ def gpio_failed(scene: Scene) -> float:
 
 def fan_failed(scene: Scene) -> float:
     return 0.0 if scene.actuated.fan_ok else 1.0
+
+
+def estimator_recovering(scene: Scene) -> float:
+    return 1.0 if scene.estimate.recovering else 0.0
+
+
+def soc_lag(scene: Scene) -> float:
+    """How far the state of charge that is told is behind the one that is known."""
+    return scene.estimate.soc_lag
 
 
 def stalled_s(scene: Scene) -> float:

@@ -87,6 +87,11 @@ def _middle_over_v(s: Settings) -> float:
     return (s.cell.max_v + s.cell.critical_max_v) / 2.0
 
 
+def _much_lag(_: Settings) -> float:
+    """10 points between the state of charge that is told and the one that is known."""
+    return 0.1
+
+
 def _some_changes(_: Settings) -> float:
     """5 changes of a contact within a second; a closing and an opening are two."""
     return 5.5
@@ -171,6 +176,8 @@ RULES: tuple[Rule, ...] = (
     Rule("fan_failed", 50, "A20", D.THERMAL, G.TICK, probes.fan_failed, (Rung(R.DERATE, derate=0.5),)),
     Rule("contact_chatter", 51, "A03", D.CONTACTOR, G.TICK, probes.aux_changes,
          (Rung(R.WARN, _some_changes), Rung(R.OPEN, _many_changes, latch=True))),
+    Rule("estimator_restarted", 52, "P17", D.COMPUTE, G.TICK, probes.estimator_recovering, (Rung(R.DERATE, derate=0.5),)),
+    Rule("soc_catching_up", 53, "P18", D.COMPUTE, G.TICK, probes.soc_lag, (Rung(R.WARN, _much_lag),)),
 )  # fmt: skip
 
 CODES: dict[str, int] = {rule.code: rule.number for rule in RULES}

@@ -320,7 +320,19 @@ def test_an_estimator_that_lost_its_numbers_begins_anew_from_what_was_published(
     assert (found.restarts, before.restarts) == (1, 0)
     assert found.soc == pytest.approx(before.soc, abs=0.02)
     assert before.soc_sigma < found.soc_sigma < 0.2
-    assert pack.run(5.0, 0.0, 3.295).restarts == 1
+    assert (found.recovering, before.recovering) == (True, False)
+    later = pack.run(595.0, 0.0, 3.295, dt_s=1.0)
+    assert (later.restarts, later.recovering) == (1, True)
+    assert not pack.run(10.0, 0.0, 3.295, dt_s=1.0).recovering
+
+
+def test_a_kept_charge_that_voltages_contradict_is_told_late_and_the_lag_is_named() -> None:
+    pack = Pack(NMC, replace(HALF, soc=0.9))
+    found = pack.run(5.0, 0.0, 3.69)
+    assert found.soc_lag > 0.2
+    assert found.soc_sigma >= 0.9 * found.soc_lag, "the doubt holds it"
+    caught_up = pack.run(600.0, 0.0, 3.69, dt_s=1.0)
+    assert caught_up.soc_lag < 0.02
 
 
 # ------------------------------------------------------------------ anything

@@ -170,5 +170,7 @@ CASES = (
          latch=True, unknown=outputs() | NO_CELLS),
     Case("fan_failed", 0, R.DERATE, {"actuated": m.Actuated(fan_ok=False)}, FINE),
     Case("contact_chatter", 0, R.WARN, pins(aux_changes=6), pins(aux_changes=5), unknown=NO_PINS),
+    Case("estimator_restarted", 0, R.DERATE, {"estimate": m.Estimate(recovering=True)}, FINE),
+    Case("soc_catching_up", 0, R.WARN, {"estimate": m.Estimate(soc_lag=0.101)}, {"estimate": m.Estimate(soc_lag=0.1)}),
     Case("contact_chatter", 1, R.OPEN, pins(aux_changes=11), pins(aux_changes=10), latch=True, unknown=NO_PINS),
 )  # fmt: skip

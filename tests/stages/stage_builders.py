@@ -128,6 +128,7 @@ def scene(state: m.PackState = m.PackState.STANDBY, config: c.Settings = SETTING
         "command": m.Command(main=state in (m.PackState.CLOSED, m.PackState.OPENING)),
         "limits": m.Limits(50.0, 100.0),
         "actuated": m.Actuated(),
+        "estimate": m.Estimate(),
         "open_s": 3600.0,
         "closed_s": 0.0,
     }
