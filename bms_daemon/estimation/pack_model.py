@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
 from bms_daemon.estimation.cell import Cell
-from bms_daemon.estimation.sop import Bounds
+from bms_daemon.estimation.sop_bounds import Bounds
 
 TRICKLE_C = 0.05  # what the estimated charge alone leaves: voltage has the last word, full must be reachable; 1/h
 GAPS = 3.0  # scan periods without a scan after which nobody knows what flowed

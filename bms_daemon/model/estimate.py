@@ -90,7 +90,7 @@ class Estimate:
     """What the pack holds. ``soc`` is 0 when the first cell is empty and 1 when the first is full.
 
     ``soc_sigma`` is its standard uncertainty; ``capacity_ah`` what lies between the two. ``soc_lag`` is how far what is
-    told of a cell is behind what is known of it, at most. ``restarts`` counts how often the estimator had to begin anew,
+    told of a cell is behind what is known of it, at most. ``restarts`` counts how often the estimator began anew,
     ``recovering`` says that it did so lately. Parts are None until the first scan; ``power`` and ``remaining`` also
     while cells or temperatures are not known.
     """

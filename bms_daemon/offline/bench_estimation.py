@@ -13,7 +13,8 @@ from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.cells import begin, follow
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.sop import Bounds, power_ahead
+from bms_daemon.estimation.sop import power_ahead
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.estimation.telling import Warmth, told
 from bms_daemon.model import Estimate
 from bms_daemon.offline.bench_figure import Figure

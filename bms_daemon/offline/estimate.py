@@ -19,7 +19,8 @@ from bms_daemon.estimation.cells import Cells, begin, follow
 from bms_daemon.estimation.soc import Reading
 from bms_daemon.estimation.soc_filter import BIAS, FAST
 from bms_daemon.estimation.soc_voltage import model_v
-from bms_daemon.estimation.sop import Bounds, power_ahead
+from bms_daemon.estimation.sop import power_ahead
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.columns import Column, ColumnError
 

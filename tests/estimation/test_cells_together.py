@@ -17,7 +17,7 @@ from bms_daemon.estimation.cells import Cells, begin, follow
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.resistance import Growth
 from bms_daemon.estimation.soc import Reading
-from bms_daemon.estimation.sop import Bounds
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.estimation.telling import Warmth, told
 from bms_daemon.model import CapacitySource, Estimate
 

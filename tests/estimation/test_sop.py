@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST, OFFSET, SAG, SLOW
-from bms_daemon.estimation.sop import Bounds
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.model import Binding as B
 from bms_daemon.model import FloatArray
 

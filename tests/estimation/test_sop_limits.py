@@ -16,7 +16,8 @@ from bms_daemon.config.cellfile import load_cell
 from bms_daemon.estimation.cell import Cell, Circuit
 from bms_daemon.estimation.soc import Reading, SocState, start
 from bms_daemon.estimation.soc_filter import FAST, SLOW
-from bms_daemon.estimation.sop import HORIZONS_S, SIGN, Bounds
+from bms_daemon.estimation.sop import HORIZONS_S, SIGN
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.estimation.sop_path import look_ahead
 from bms_daemon.model import Binding as B
 

@@ -10,7 +10,8 @@ import numpy as np
 from bms_daemon.config.cellfile import CellFile
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, SocState, start, step
-from bms_daemon.estimation.sop import CAUTION, Bounds, power_ahead
+from bms_daemon.estimation.sop import CAUTION, power_ahead
+from bms_daemon.estimation.sop_bounds import Bounds
 from bms_daemon.model import PowerAhead
 from bms_daemon.offline.accuracy.power_recordings import Recording
 
