@@ -70,7 +70,7 @@ class Weights:
 
 # Cycles are what the cell file is for, and say most. Without them slow pairs are guesses and are held small.
 WITH_CYCLES = Weights(ocv=0.1, pulses=0.05, cycles=1.0, ridge=1e-5, ocv_smooth=3e-8)
-WITHOUT_CYCLES = Weights(ocv=0.02, pulses=0.05, cycles=1.0, ridge=3e-4, ocv_smooth=1e-6)
+WITHOUT_CYCLES = Weights(ocv=0.01, pulses=0.05, cycles=1.0, ridge=3e-4, ocv_smooth=1e-6)
 
 
 @dataclass(frozen=True, slots=True)
