@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.estimation.cell import within
+from bms_daemon.estimation.tables import within
 from bms_daemon.model import FloatArray
 
 SHARE_MIN, SHARE_MAX, SHARE_STEP = 0.2, 1.25, 0.005

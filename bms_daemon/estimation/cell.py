@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from bms_daemon.config.cellfile import ACTIVATION_K, CellFile
+from bms_daemon.config.cellfile import CellFile
+from bms_daemon.estimation.curve import Curve, Warmth
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, resistance_growth, surface, within
 from bms_daemon.model import FloatArray
 
-KELVIN = 273.15
-REFERENCE_K = 298.15
 SOC_LOW, SOC_HIGH = -0.05, 1.05  # the circuit grid's ends; beyond them a cell is taken to be at the end
 CIRCUIT_STEP = 0.0025
 COLDEST_DEGC, HOTTEST_DEGC = -45, 85  # the grid's ends in steps of 1 K
@@ -39,57 +39,6 @@ class Circuit:
     whole_ohm: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class _Warmth:
-    """What temperatures alone decide; numbers in place of arrays where all of them are the same.
-
-    ``away_k`` from 25 degC, no further than the curve's slopes hold, and the ``curve`` there (knots,), V, where one
-    serves all; ``row`` where the circuit's table begins for them; ``share`` of the way to the circuit's next row; how
-    ``strange`` they are, 1/K.
-    """
-
-    away_k: FloatArray | float
-    curve: FloatArray | None
-    row: FloatArray | float
-    share: FloatArray | float
-    strange: FloatArray | float
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """Open-circuit voltage over state of charge, V, and its slopes by temperature, V/K, arrays (knots,)."""
-
-    soc: FloatArray
-    base_v: FloatArray
-    cold_v_per_k: FloatArray
-    warm_v_per_k: FloatArray
-
-    @classmethod
-    def of(cls, file: CellFile) -> Self:
-        ocv = file.ocv
-        return cls(*map(np.array, (ocv.soc, ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k)))
-
-    def at(self, away_k: float) -> FloatArray:
-        """The curve (knots,) so far from 25 degC, V."""
-        return self.base_v + away_k * self._row(away_k)
-
-    def voltage_v(self, soc: FloatArray, warmth: _Warmth) -> FloatArray:
-        """Straight between knots, at the end beyond them."""
-        if warmth.curve is not None:
-            return np.interp(soc, self.soc, warmth.curve)
-        return np.interp(soc, self.soc, self.base_v) + warmth.away_k * self.slope_v_per_k(soc, warmth)
-
-    def slope_v_per_k(self, soc: FloatArray, warmth: _Warmth) -> FloatArray:
-        """By temperature."""
-        if warmth.curve is not None:
-            return np.interp(soc, self.soc, self._row(warmth.away_k))
-        cold, warm = (np.interp(soc, self.soc, row) for row in (self.cold_v_per_k, self.warm_v_per_k))
-        return np.where(np.asarray(warmth.away_k) >= 0.0, warm, cold)
-
-    def _row(self, away_k: FloatArray | float) -> FloatArray:
-        return self.warm_v_per_k if away_k >= 0.0 else self.cold_v_per_k
-
-
 class Cell:
     """Look-up of open-circuit voltage and circuit. All arguments broadcast to (n,).
 
@@ -106,7 +55,7 @@ class Cell:
         self.possible_v = VOLTS_LOW * file.cell.min_v, VOLTS_HIGH * file.cell.max_v
         self._span_degc = file.ocv.temperature_min_degc, file.ocv.temperature_max_degc
         self._known_degc = file.resistance.temperature_degc[0], file.resistance.temperature_degc[-1]
-        self._ocv = _Curve.of(file)
+        self._ocv = Curve.of(file)
         self._circuit, self._states = self._circuit_grid()
         self._one, self._many = lru_cache(maxsize=KEPT)(self._of_one), lru_cache(maxsize=KEPT)(self._of_many)
 
@@ -131,20 +80,20 @@ class Cell:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
         return np.zeros(temp_degc.shape) + self._warmth(temp_degc).strange
 
-    def _warmth(self, temp_degc: FloatArray) -> _Warmth:
+    def _warmth(self, temp_degc: FloatArray) -> Warmth:
         """For one number where all temperatures are the same, which is much faster, else for every one."""
         content = temp_degc.tobytes()
         if content == content[:8] * temp_degc.size:
             return self._one(temp_degc.item(0))
         return self._many(content, temp_degc.shape)
 
-    def _of_one(self, degc: float) -> _Warmth:
+    def _of_one(self, degc: float) -> Warmth:
         away_k, *place = self._find(degc, min, max)
-        return _Warmth(away_k, self._ocv.at(away_k), *place)
+        return Warmth(away_k, self._ocv.at(away_k), *place)
 
-    def _of_many(self, content: bytes, shape: tuple[int, ...]) -> _Warmth:
+    def _of_many(self, content: bytes, shape: tuple[int, ...]) -> Warmth:
         away_k, *place = self._find(np.frombuffer(content).reshape(shape), np.minimum, np.maximum)
-        return _Warmth(away_k, None, *place)
+        return Warmth(away_k, None, *place)
 
     def _find(self, temp_degc: Any, least: Callable[..., Any], most: Callable[..., Any]) -> tuple[Any, ...]:
         low_degc, high_degc = self._span_degc
@@ -164,72 +113,13 @@ class Cell:
         known = np.clip(degc, res.temperature_degc[0], res.temperature_degc[-1])
         beyond = cold / resistance_growth(known, res.share, res.activation_k)
         tables = [
-            _surface(soc, known, res.soc, res.temperature_degc, table) for table in (res.series_ohm, *res.pair_ohm)
+            surface(soc, known, res.soc, res.temperature_degc, table) for table in (res.series_ohm, *res.pair_ohm)
         ]
         voltage = (
-            _surface(soc, known, hyst.soc, res.temperature_degc, hyst.voltage_v) if hyst else np.zeros_like(tables[0])
+            surface(soc, known, hyst.soc, res.temperature_degc, hyst.voltage_v) if hyst else np.zeros_like(tables[0])
         )
         parts = [table * beyond[:, None] for table in tables]
         parts += [voltage, np.broadcast_to(cold[:, None], voltage.shape), np.add.reduce(parts)]
         values = np.array(parts)
         steps = np.diff(values, axis=1, append=values[:, -1:])
         return np.concatenate([values, steps]).reshape(2 * len(parts), -1), soc.size
-
-
-def within(value: FloatArray, low: float | FloatArray, high: float | FloatArray) -> FloatArray:
-    """``value`` where it lies between the bounds, else the nearer one; np.clip at half the cost for short arrays."""
-    found: FloatArray = np.minimum(np.maximum(value, low), high)
-    return found
-
-
-def chosen(choose: np.ndarray, yes: FloatArray, no: FloatArray | float) -> FloatArray:
-    """np.where at a small part of its cost where all are chosen, as they mostly are."""
-    return yes if np.count_nonzero(choose) == choose.size else np.where(choose, yes, no)
-
-
-def saturated_a(current_a: FloatArray, knee_a: float | FloatArray) -> FloatArray:
-    """What pairs see of a current, A: all of it when small, its logarithm beyond the knee."""
-    found: FloatArray = knee_a * np.arcsinh(current_a / knee_a)
-    return found
-
-
-def resistance_growth(temp_degc: FloatArray, share: float, activation_k: float) -> FloatArray:
-    """Resistance over that at 25 degC: a part that stays and a part that obeys Arrhenius' law."""
-    law = np.exp(activation_k * (1.0 / (KELVIN + np.asarray(temp_degc)) - 1.0 / REFERENCE_K))
-    found: FloatArray = 1.0 - share + share * law
-    return found
-
-
-def temperature_weights(temp_degc: FloatArray, knots_degc: FloatArray) -> FloatArray:
-    """(n, knots): interpolation between knots, the end knot beyond; every row sums to 1.
-
-    Resistance curves much over T and little over exp(k/T), which a share of it follows: the coordinate is the latter.
-    """
-    coordinate = -np.exp(ACTIVATION_K * (1.0 / (KELVIN + np.asarray(temp_degc)) - 1.0 / REFERENCE_K))
-    knots = -np.exp(ACTIVATION_K * (1.0 / (KELVIN + np.asarray(knots_degc)) - 1.0 / REFERENCE_K))
-    return hat_weights(coordinate, knots)
-
-
-def hat_weights(at: FloatArray, knots: FloatArray) -> FloatArray:
-    """(n, knots): weights of straight interpolation between rising knots, the end knot beyond."""
-    if knots.size == 1:
-        return np.ones((at.size, 1))
-    clipped = np.clip(at, knots[0], knots[-1])
-    low = np.clip(np.searchsorted(knots, clipped, side="right") - 1, 0, knots.size - 2)
-    share = (clipped - knots[low]) / (knots[low + 1] - knots[low])
-    weights = np.zeros((at.size, knots.size))
-    rows = np.arange(at.size)
-    weights[rows, low], weights[rows, low + 1] = 1.0 - share, share
-    return weights
-
-
-def _surface(
-    soc: FloatArray,
-    degc: FloatArray,
-    soc_knots: tuple[float, ...],
-    degc_knots: tuple[float, ...],
-    table: tuple[tuple[float, ...], ...],
-) -> FloatArray:
-    over_soc = np.array([np.interp(soc, soc_knots, row) for row in table])
-    found: FloatArray = temperature_weights(degc, np.array(degc_knots)) @ over_soc
-    return found

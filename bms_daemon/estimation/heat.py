@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from bms_daemon.estimation.cell import KELVIN, Cell
+from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.tables import KELVIN
 from bms_daemon.model import FloatArray
 
 

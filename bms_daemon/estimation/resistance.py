@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.estimation.cell import within
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST
+from bms_daemon.estimation.tables import within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 

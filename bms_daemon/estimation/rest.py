@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, within
+from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import LEAST_SIGMA, SocState
 from bms_daemon.estimation.soc_filter import OFFSET, SAG, SOC
+from bms_daemon.estimation.tables import within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 

@@ -10,7 +10,7 @@ from math import isfinite
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, chosen, within
+from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc_filter import (
     HOUR_S,
     SOC,
@@ -22,6 +22,7 @@ from bms_daemon.estimation.soc_filter import (
     size,
 )
 from bms_daemon.estimation.soc_voltage import correct
+from bms_daemon.estimation.tables import chosen, within
 from bms_daemon.estimation.tuning import USUAL, Tuning
 from bms_daemon.model import FloatArray
 

@@ -15,7 +15,8 @@ from math import exp
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, Circuit, saturated_a, within
+from bms_daemon.estimation.cell import Cell, Circuit
+from bms_daemon.estimation.tables import saturated_a, within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, Circuit, chosen, within
+from bms_daemon.estimation.cell import Cell, Circuit
 from bms_daemon.estimation.soc_filter import (
     BIAS,
     CAPACITY,
@@ -22,6 +22,7 @@ from bms_daemon.estimation.soc_filter import (
     SOC,
     FilterState,
 )
+from bms_daemon.estimation.tables import chosen, within
 from bms_daemon.estimation.tuning import Tuning
 from bms_daemon.model import FloatArray
 

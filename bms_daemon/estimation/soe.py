@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell, saturated_a
+from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST, HOUR_S, SLOW
+from bms_daemon.estimation.tables import saturated_a
 from bms_daemon.model import FloatArray, Remaining
 
 STEPS = 40

@@ -11,17 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from bms_daemon.estimation.cell import (
-    COLDEST_DEGC,
-    HOTTEST_DEGC,
-    KELVIN,
-    REFERENCE_K,
-    Cell,
-    saturated_a,
-    within,
-)
+from bms_daemon.estimation.cell import COLDEST_DEGC, HOTTEST_DEGC, Cell
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC, variances
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, saturated_a, within
 from bms_daemon.model import FloatArray
 
 SECANT_SOC, SLOPES = 0.02, 201  # the curve's slope is taken over so much to both sides, at so many states

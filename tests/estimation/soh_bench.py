@@ -6,8 +6,9 @@ import numpy as np
 from estimation.cell_bench import KNEE_C, NMC_SOC, NMC_V, PAIR_OHM, RATED_AH, SERIES_OHM, TAU_S
 
 from bms_daemon.estimation import soh
-from bms_daemon.estimation.cell import Cell, saturated_a
+from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import Reading, start, step, with_capacity
+from bms_daemon.estimation.tables import saturated_a
 
 SLOW_S = 5.0  # from sample to sample
 FIRST_SOC = 0.9

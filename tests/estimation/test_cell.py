@@ -10,7 +10,7 @@ import pytest
 from estimation.cell_bench import NMC_SOC, NMC_V, SERIES_OHM, cell_of
 
 from bms_daemon.config.cellfile import CellFileError, load_cell
-from bms_daemon.estimation.cell import resistance_growth
+from bms_daemon.estimation.tables import resistance_growth
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "cells").glob("*.toml"))
 

@@ -12,7 +12,13 @@ from pathlib import Path
 from bms_daemon.offline.cellfit.job import Job
 
 PACKAGE = Path(__file__).parents[2]
-FIT_CODE = ("offline/cellfit", "estimation/cell.py", "config/cellfile.py")
+FIT_CODE = (
+    "offline/cellfit",
+    "estimation/cell.py",
+    "estimation/curve.py",
+    "estimation/tables.py",
+    "config/cellfile.py",
+)
 
 
 def cache_folder() -> Path:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from filterpy.kalman import ExtendedKalmanFilter, MerweScaledSigmaPoints, UnscentedKalmanFilter
 
-from bms_daemon.estimation.cell import KELVIN, REFERENCE_K, Cell, Circuit, saturated_a
+from bms_daemon.estimation.cell import Cell, Circuit
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, saturated_a
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.accuracy.protocol import Inputs
 from bms_daemon.offline.accuracy.score import Estimated

@@ -13,7 +13,8 @@ from pybatteryid import ModelStructure
 from pybatteryid.identification import identify_model
 from pybatteryse import load_filter, load_statespace_representation
 
-from bms_daemon.estimation.cell import KELVIN, REFERENCE_K, Cell
+from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.accuracy.protocol import Inputs
 from bms_daemon.offline.accuracy.recordings import lg_drive

@@ -7,13 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bms_daemon.config.cellfile import ACTIVATION_K, SHARE
-from bms_daemon.estimation.cell import (
-    OCV_MARGIN_K,
-    hat_weights,
-    resistance_growth,
-    saturated_a,
-    temperature_weights,
-)
+from bms_daemon.estimation.cell import OCV_MARGIN_K
+from bms_daemon.estimation.tables import hat_weights, resistance_growth, saturated_a, temperature_weights
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.cellfit.dynamics import branch, lowpass
 from bms_daemon.offline.cellfit.settings import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bms_daemon.estimation.cell import Cell, saturated_a
+from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.tables import saturated_a
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.cellfit.dynamics import branch, lowpass
 from bms_daemon.offline.cellfit.trace import Trace
