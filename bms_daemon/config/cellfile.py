@@ -18,6 +18,7 @@ Temperatures = Annotated[tuple[Degrees, ...], Field(strict=False, min_length=1, 
 
 
 SHARE, ACTIVATION_K = 0.27, 4800.0  # usual for lithium cells: charge transfer with 40 kJ/mol over the gas constant
+SLOW_SHARE = 0.7  # of slow pairs, which are diffusion: more of it obeys
 
 
 class CellFileError(ValueError):
@@ -56,7 +57,8 @@ class Resistance(Section):
     """Series resistance, and one resistance a time constant (an RC pair), each over temperature and state of charge.
 
     Outside of the temperatures of the table a resistance follows ``1 - share + share * exp(k * (1/T - 1/298.15 K))``,
-    ``k`` being ``activation_k``: a part that does not depend on temperature and one that obeys Arrhenius.
+    ``k`` being ``activation_k``: a part that does not depend on temperature and one that obeys Arrhenius. Of pairs
+    slower than half a minute, which are diffusion, ``slow_share`` obeys it.
     The pairs see ``knee * asinh(i / knee)`` instead of the current ``i`` (charge transfer saturates, as in the
     Butler-Volmer equation); ``knee_c`` is that knee at 25 degC over capacity, 0 for none; it shrinks as the
     resistance grows.
@@ -69,6 +71,7 @@ class Resistance(Section):
     pair_ohm: Annotated[tuple[Table, ...], Field(strict=False, min_length=1, max_length=8)]
     knee_c: float = Field(ge=0.0, le=100.0, default=3.0)
     share: float = Field(ge=0.0, le=1.0, default=SHARE)
+    slow_share: float = Field(ge=0.0, le=1.0, default=SLOW_SHARE)
     activation_k: float = Field(ge=0.0, le=15000.0, default=ACTIVATION_K)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bms_daemon.config.cellfile import CellFile
 from bms_daemon.estimation.curve import Curve, Warmth
-from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, resistance_growth, surface, within
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, beyond, resistance_growth, surface, within
 from bms_daemon.model import FloatArray
 
 SOC_LOW, SOC_HIGH = -0.05, 1.05  # the circuit grid's ends; beyond them a cell is taken to be at the end
@@ -111,15 +111,16 @@ class Cell:
         degc = np.arange(COLDEST_DEGC, HOTTEST_DEGC + 1.0)
         cold = resistance_growth(degc, res.share, res.activation_k)
         known = np.clip(degc, res.temperature_degc[0], res.temperature_degc[-1])
-        beyond = cold / resistance_growth(known, res.share, res.activation_k)
+        slow = self.tau_s.size - self.fast_pairs
+        shares = [res.share] * (1 + self.fast_pairs) + [res.slow_share] * slow
         tables = [
-            surface(soc, known, res.soc, res.temperature_degc, table) for table in (res.series_ohm, *res.pair_ohm)
+            surface(soc, known, res.soc, res.temperature_degc, table) * beyond(degc, known, share, res.activation_k)
+            for table, share in zip((res.series_ohm, *res.pair_ohm), shares, strict=True)
         ]
         voltage = (
             surface(soc, known, hyst.soc, res.temperature_degc, hyst.voltage_v) if hyst else np.zeros_like(tables[0])
         )
-        parts = [table * beyond[:, None] for table in tables]
-        parts += [voltage, np.broadcast_to(cold[:, None], voltage.shape), np.add.reduce(parts)]
+        parts = [*tables, voltage, np.broadcast_to(cold[:, None], voltage.shape), np.add.reduce(tables)]
         values = np.array(parts)
         steps = np.diff(values, axis=1, append=values[:, -1:])
         return np.concatenate([values, steps]).reshape(2 * len(parts), -1), soc.size

@@ -35,6 +35,13 @@ def resistance_growth(temp_degc: FloatArray, share: float, activation_k: float) 
     return found
 
 
+def beyond(temp_degc: FloatArray, known_degc: FloatArray, share: float, activation_k: float) -> FloatArray:
+    """(temperatures, 1): resistance over that at the nearest temperature that was measured."""
+    here, there = (resistance_growth(degc, share, activation_k) for degc in (temp_degc, known_degc))
+    found: FloatArray = (here / there)[:, None]
+    return found
+
+
 def temperature_weights(temp_degc: FloatArray, knots_degc: FloatArray) -> FloatArray:
     """(n, knots): interpolation between knots, the end knot beyond; every row sums to 1.
 

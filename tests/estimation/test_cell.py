@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from estimation.cell_bench import NMC_SOC, NMC_V, SERIES_OHM, cell_of
+from estimation.cell_bench import NMC_SOC, NMC_V, PAIR_OHM, SERIES_OHM, cell_of
 
-from bms_daemon.config.cellfile import CellFileError, load_cell
+from bms_daemon.config.cellfile import SLOW_SHARE, CellFileError, load_cell
 from bms_daemon.estimation.tables import resistance_growth
 
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "cells").glob("*.toml"))
@@ -39,6 +39,15 @@ def test_resistance_grows_by_its_law_beyond_the_measured_temperatures() -> None:
     found = cell.circuit(array(0.5, 0.5), array(25.0, -10.0)).series_ohm
     assert found[0] == pytest.approx(SERIES_OHM)
     assert found[1] == pytest.approx(SERIES_OHM * resistance_growth(array(-10.0), 0.27, 4800.0)[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("said", "slow_share"), [({}, SLOW_SHARE), ({"slow_share": 0.4}, 0.4)])
+def test_slow_pairs_grow_by_a_share_of_their_own(said: dict[str, Any], slow_share: float) -> None:
+    """The bench's pairs have 10 s and 300 s."""
+    found = cell_of(resistance=said).circuit(array(0.5), array(-10.0))
+    for ohm, whole, share in zip(found.pair_ohm[:, 0], PAIR_OHM, (0.27, slow_share), strict=True):
+        assert ohm == pytest.approx(whole * resistance_growth(array(-10.0), share, 4800.0)[0], rel=1e-6)
+    assert found.whole_ohm == pytest.approx(found.series_ohm + found.pair_ohm.sum(axis=0))
 
 
 def test_between_whole_degrees_a_resistance_lies_between_and_cells_may_differ_in_temperature() -> None:

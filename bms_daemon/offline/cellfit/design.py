@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bms_daemon.config.cellfile import ACTIVATION_K, SHARE
-from bms_daemon.estimation.cell import OCV_MARGIN_K
+from bms_daemon.config.cellfile import ACTIVATION_K, SHARE, SLOW_SHARE
+from bms_daemon.estimation.cell import FAST_S, OCV_MARGIN_K
 from bms_daemon.estimation.tables import hat_weights, resistance_growth, saturated_a, temperature_weights
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.cellfit.dynamics import branch, lowpass
@@ -61,21 +61,25 @@ def layout(form: Form) -> Layout:
     return Layout(form.knots_degc.size, form.hysteresis_rate > 0.0)
 
 
-def growth(temp_degc: FloatArray) -> FloatArray:
+def growth(temp_degc: FloatArray, share: float = SHARE) -> FloatArray:
     """Resistance over that at 25 degC by the usual law."""
-    return resistance_growth(temp_degc, SHARE, ACTIVATION_K)
+    return resistance_growth(temp_degc, share, ACTIVATION_K)
 
 
 def design(trace: Trace, form: Form) -> FloatArray:
     """(rows, unknowns). Resistances are those of a cell of TUNED_AH, which sees the same current over capacity."""
     degc, knots = trace.temperature_degc, form.knots_degc
     weights = temperature_weights(degc, knots)
-    beyond = growth(degc) / growth(np.clip(degc, knots[0], knots[-1]))
-    table = _outer(weights * beyond[:, None], hat_weights(trace.soc, RESISTANCE_SOC))
+    known, states = np.clip(degc, knots[0], knots[-1]), hat_weights(trace.soc, RESISTANCE_SOC)
+    shares = [SHARE if tau_s < FAST_S else SLOW_SHARE for tau_s in (0.0, *TAU_S)]
+    beyond = [growth(degc, share) / growth(known, share) for share in shares]
+    table = _outer(weights, states)
     scale = TUNED_AH / form.capacity_ah
     seen_a = saturated_a(trace.current_a, KNEE_C * form.capacity_ah / growth(degc))
-    pairs = lowpass(trace, (table * (scale * seen_a)[:, None])[:, None, :], TAU_S)
-    parts = [_open_circuit(trace, knots), table * (scale * trace.current_a)[:, None], pairs.reshape(degc.size, -1)]
+    driven = scale * seen_a[:, None] * np.column_stack(beyond[1:])
+    pairs = lowpass(trace, table[:, None, :] * driven[:, :, None], TAU_S)
+    series = table * (scale * trace.current_a * beyond[0])[:, None]
+    parts = [_open_circuit(trace, knots), series, pairs.reshape(degc.size, -1)]
     if form.hysteresis_rate > 0.0:
         state = branch(trace, form.capacity_ah, form.hysteresis_rate)
         parts.append(_outer(weights, hat_weights(trace.soc, HYSTERESIS_SOC)) * state[:, None])
