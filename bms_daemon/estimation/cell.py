@@ -89,11 +89,11 @@ class Cell:
 
     def _of_one(self, degc: float) -> Warmth:
         away_k, *place = self._find(degc, min, max)
-        return Warmth(away_k, self._ocv.at(away_k), *place)
+        return Warmth(away_k, *self._ocv.at(away_k), *place)
 
     def _of_many(self, content: bytes, shape: tuple[int, ...]) -> Warmth:
         away_k, *place = self._find(np.frombuffer(content).reshape(shape), np.minimum, np.maximum)
-        return Warmth(away_k, None, *place)
+        return Warmth(away_k, self._ocv.common_slopes(away_k), None, *place)
 
     def _find(self, temp_degc: Any, least: Callable[..., Any], most: Callable[..., Any]) -> tuple[Any, ...]:
         low_degc, high_degc = self._span_degc

@@ -15,12 +15,13 @@ from bms_daemon.model import FloatArray
 class Warmth:
     """What temperatures alone decide; numbers in place of arrays where all of them are the same.
 
-    ``away_k`` from 25 degC, no further than the curve's slopes hold, and the ``curve`` there (knots,), V, where one
-    serves all; ``row`` where the circuit's table begins for them; ``share`` of the way to the circuit's next row; how
-    ``strange`` they are, 1/K.
+    ``away_k`` from 25 degC, no further than the curve's slopes hold, the ``slopes`` there (knots,), V/K, and the
+    ``curve`` (knots,), V, each where one serves all; ``row`` where the circuit's table begins for them; ``share`` of
+    the way to the circuit's next row; how ``strange`` they are, 1/K.
     """
 
     away_k: FloatArray | float
+    slopes: FloatArray | None
     curve: FloatArray | None
     row: FloatArray | float
     share: FloatArray | float
@@ -41,9 +42,15 @@ class Curve:
         ocv = file.ocv
         return cls(*map(np.array, (ocv.soc, ocv.voltage_v, ocv.cold_v_per_k, ocv.warm_v_per_k)))
 
-    def at(self, away_k: float) -> FloatArray:
-        """The curve (knots,) so far from 25 degC, V."""
-        return self.base_v + away_k * self._row(away_k)
+    def at(self, away_k: float) -> tuple[FloatArray, FloatArray]:
+        """Slopes (knots,), V/K, and the curve (knots,), V, so far from 25 degC."""
+        slopes = self._slopes(away_k >= 0.0)
+        return slopes, self.base_v + away_k * slopes
+
+    def common_slopes(self, away_k: FloatArray) -> FloatArray | None:
+        """Slopes (knots,), V/K, of temperatures that are on one side of 25 degC; None where they are not."""
+        warm = int(np.count_nonzero(away_k >= 0.0))
+        return None if 0 < warm < away_k.size else self._slopes(warm > 0)
 
     def voltage_v(self, soc: FloatArray, warmth: Warmth) -> FloatArray:
         """Straight between knots, at the end beyond them."""
@@ -53,10 +60,10 @@ class Curve:
 
     def slope_v_per_k(self, soc: FloatArray, warmth: Warmth) -> FloatArray:
         """By temperature."""
-        if warmth.curve is not None:
-            return np.interp(soc, self.soc, self._row(warmth.away_k))
+        if warmth.slopes is not None:
+            return np.interp(soc, self.soc, warmth.slopes)
         cold, warm = (np.interp(soc, self.soc, row) for row in (self.cold_v_per_k, self.warm_v_per_k))
         return np.where(np.asarray(warmth.away_k) >= 0.0, warm, cold)
 
-    def _row(self, away_k: FloatArray | float) -> FloatArray:
-        return self.warm_v_per_k if away_k >= 0.0 else self.cold_v_per_k
+    def _slopes(self, warm: bool) -> FloatArray:
+        return self.warm_v_per_k if warm else self.cold_v_per_k

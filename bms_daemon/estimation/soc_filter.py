@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import exp
+from math import exp, sqrt
 
 import numpy as np
 
@@ -219,9 +219,10 @@ def _return(mean: FloatArray, usual: FloatArray, kept: FloatArray, tuning: Tunin
 
 
 def size(state: FilterState) -> float:
-    """How large its numbers are at most: NaN or infinite where one of them is none."""
-    found: float = sum(float(np.abs(each).max()) for each in (state.mean, state.cov, state.pair_v))
-    return found
+    """The root of the sum of all its numbers' squares: NaN or infinite where one of them is none."""
+    flat = (each.ravel() for each in (state.mean, state.cov, state.pair_v))
+    with np.errstate(over="ignore"):
+        return sqrt(sum(float(each.dot(each)) for each in flat))
 
 
 def variances(cov: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy as np
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import FAST, HOUR_S, SLOW
-from bms_daemon.estimation.tables import saturated_a
+from bms_daemon.estimation.tables import saturated_a, within
 from bms_daemon.model import FloatArray, Remaining
 
 STEPS = 40
@@ -34,9 +34,9 @@ class _Way:
     bending_ohm: FloatArray
     knee_a: FloatArray
 
-    def sag_v(self, current_a: float) -> FloatArray:
-        """What a current of this magnitude costs, hysteresis included."""
-        bent_a = saturated_a(np.array(current_a), self.knee_a)
+    def sag_v(self, current_a: FloatArray) -> FloatArray:
+        """What currents of these magnitudes (kinds, 1) cost, hysteresis included."""
+        bent_a = saturated_a(current_a, self.knee_a)
         found: FloatArray = self.hysteresis_v + self.direct_ohm * current_a + self.bending_ohm * bent_a
         return found
 
@@ -55,16 +55,20 @@ def remaining(
     starts = np.array([soc[weak], charge_ah.sum() / all_ah, soc[strong]])
     ends = np.array([0.0, starts[1] - soc.size * charge_ah[weak] / all_ah, 1.0])
     way = _way(cell, state, starts[:, None] + (ends - starts)[:, None] * SHARE, coldest_degc)
-    worst_v, mean_v, _ = way.open_v - way.sag_v(drawn_a)
+    sag_v = way.sag_v(np.array([[drawn_a], [drawn_a], [fed_a]]))
+    worst_v, mean_v, _ = way.open_v - sag_v
     reach = _reach(worst_v, min_v)
     pack_ah = float(reach * charge_ah[weak])
+    full_s = NEVER_S
+    if current_a >= least_a:
+        full_s = _filling_s(way.open_v[2], sag_v[2], room_ah[strong], max_v, fed_a, least_a)
     return Remaining(
         charge_ah=pack_ah,
         room_ah=float(room_ah[strong]),
         energy_wh=float(np.interp(reach, SHARE, _covered(mean_v)) * charge_ah[weak] * soc.size),
         energy_sigma_wh=float(state.soc_sigma[weak] * capacity_ah[weak] * way.open_v[1].sum() / STEPS * soc.size),
         time_to_empty_s=HOUR_S * pack_ah / drawn_a if -current_a >= least_a else NEVER_S,
-        time_to_full_s=_filling_s(way, room_ah[strong], max_v, fed_a, least_a) if current_a >= least_a else NEVER_S,
+        time_to_full_s=full_s,
     )
 
 
@@ -76,7 +80,7 @@ def _way(cell: Cell, state: SocState, soc: FloatArray, degc: float) -> _Way:
     most, usual = np.exp(logs.max(axis=1)), np.exp(logs.sum(axis=1) / logs.shape[1])
     fast, slow = np.array([most, usual, most]).T[:, :, None]
     ohms = circuit.pair_ohm
-    fast_ohm, slow_ohm = ohms[: cell.fast_pairs].sum(axis=0), ohms[cell.fast_pairs :].sum(axis=0)
+    fast_ohm, slow_ohm = np.add.reduce(ohms[: cell.fast_pairs]), np.add.reduce(ohms[cell.fast_pairs :])
     return _Way(
         open_v=cell.ocv_v(soc, temp_degc),
         hysteresis_v=circuit.hysteresis_v,
@@ -96,10 +100,11 @@ def _reach(voltage_v: FloatArray, min_v: float) -> float:
     return float((first - 1 + (before_v - min_v) / (before_v - after_v)) / (STEPS - 1))
 
 
-def _filling_s(way: _Way, room_ah: float, max_v: float, fed_a: float, least_a: float) -> float:
+def _filling_s(
+    open_v: FloatArray, sag_v: FloatArray, room_ah: float, max_v: float, fed_a: float, least_a: float
+) -> float:
     """Constant current to the highest voltage, then what that voltage lets through."""
-    sag_v = way.sag_v(fed_a)[2]
-    share = np.minimum(np.maximum((max_v - way.open_v[2]) / np.maximum(sag_v, 1e-9), 0.0), 1.0)
+    share = within((max_v - open_v) / np.maximum(sag_v, 1e-9), 0.0, 1.0)
     return float(HOUR_S * room_ah * _covered(1.0 / np.maximum(share * fed_a, least_a))[-1])
 
 

@@ -74,7 +74,7 @@ def by_rating_and_charge(
 ) -> Most:
     """What the rating and the charge at hand allow, and which of them binds."""
     doubt, capacity_ah = caution * state.soc_sigma, state.filter.capacity_ah
-    room_ah = ((np.array([path.soc, 1.0 - path.soc]) - doubt) * capacity_ah).min(axis=1)[:, None]
+    room_ah = np.minimum.reduce((np.array([path.soc, 1.0 - path.soc]) - doubt) * capacity_ah, axis=1)[:, None]
     by_charge_a = np.maximum(room_ah * (HOUR_S / np.array(horizons_s)), trickle_a)
     by_charge = by_charge_a < asked.rated_a
     return np.where(by_charge, by_charge_a, asked.rated_a), np.where(by_charge, SOC, RATED)
@@ -96,8 +96,8 @@ def and_by_heat(
     """
     if cell.file.heat is None:
         return most
-    reaction_v = np.maximum(path.sign[:, 0] * reversible_v(cell, path.soc, state.temp_degc), 0.0).max(axis=1)
-    direct_v = reaction_v[:, None] + state.filter.circuit.hysteresis_v.max()
+    reaction_v = np.maximum.reduce(path.sign[:, 0] * reversible_v(cell, path.soc, state.temp_degc), axis=1)
+    direct_v = np.maximum(reaction_v, 0.0)[:, None] + state.filter.circuit.hysteresis_v.max()
     by_heat_a = allowed_a(spare_k / rise_k_per_w(cell, horizons_s), settled_ohm.max(), direct_v)
     most_a, why = most
     return np.minimum(most_a, by_heat_a), np.where(by_heat_a < most_a, TEMPERATURE, why)

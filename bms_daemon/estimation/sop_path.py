@@ -55,20 +55,20 @@ class Ahead:
         found += self.sign * across_v
         return found
 
-    def of(self, way: np.ndarray, span: np.ndarray, cell: np.ndarray) -> Ahead:
-        """Single elements, picked by three arrays of indices (k,): arrays (k, 1)."""
-        both = way, span, cell
+    def of(self, way: np.ndarray, span: np.ndarray, cells: np.ndarray) -> Ahead:
+        """``cells`` (k, m), or (m,), for each pair of a direction and a horizon (k,): arrays (k, m, 1)."""
+        picked = way[:, None], span[:, None], cells
         return Ahead(
-            sign=self.sign[way, 0],
-            soc=self.soc[cell, None],
-            temp_degc=self.temp_degc[cell, None],
-            soc_per_a=self.soc_per_a[both][:, None],
-            rest_v=self.rest_v[both][:, None],
-            idle_v=self.idle_v[both][:, None],
-            direct_ohm=self.direct_ohm[cell, None],
-            bent_ohm=self.bent_ohm[span, cell, None],
-            more_ohm=self.more_ohm[both][:, None],
-            knee_a=self.knee_a[cell, None],
+            sign=self.sign[way],
+            soc=self.soc[cells][..., None],
+            temp_degc=self.temp_degc[cells][..., None],
+            soc_per_a=self.soc_per_a[picked][..., None],
+            rest_v=self.rest_v[picked][..., None],
+            idle_v=self.idle_v[picked][..., None],
+            direct_ohm=self.direct_ohm[cells][..., None],
+            bent_ohm=self.bent_ohm[picked[1:]][..., None],
+            more_ohm=self.more_ohm[picked][..., None],
+            knee_a=self.knee_a[cells][..., None],
         )
 
 
@@ -100,13 +100,15 @@ def look_ahead(
     mean, cov, circuit = now.mean, now.cov, now.circuit
     growth = mean[FAST : SLOW + 1] + caution * _sigma(variances(cov)[FAST : SLOW + 1])
     factors = np.exp(np.minimum(growth, MOST_GROWTH))
-    series_ohm, pair_ohm = _circuits(cell, state, sign, factors)
+    pair_factors = factors[_rows(cell)]
+    around = cell.circuit(mean[SOC] + REACH_SOC * np.append(0.0, sign)[:, None], state.temp_degc)
+    series_ohm, pair_ohm = factors[0] * around.series_ohm, pair_factors * around.pair_ohm.swapaxes(0, 1)
     keep = remaining(cell, horizons_s)
-    settled_ohm = pair_ohm.sum(axis=1)
-    risen_ohm = settled_ohm[:, None] - keep @ pair_ohm  # (1 + directions, horizons, n)
+    settled_ohm = np.add.reduce(pair_ohm, axis=1)
+    risen_ohm = settled_ohm[:, None] - keep @ pair_ohm  # here and in each direction: (1 + directions, horizons, n)
     direct_ohm = np.minimum(factors[0] * np.interp(state.temp_degc, *_least_series(cell)), series_ohm[0])
     gain_ohm = (series_ohm[1:] - series_ohm[0])[:, None] + 0.5 * (risen_ohm[1:] - risen_ohm[0])
-    still_v = keep @ _scaled(cell, now.pair_v, factors) + (mean[OFFSET] + mean[SAG])
+    still_v = keep @ (pair_factors * now.pair_v) + (mean[OFFSET] + mean[SAG])
     against_v = caution * _voltage_sigma(cell, state) + circuit.hysteresis_v
     rest_v = still_v + sign * against_v
     path = Ahead(
@@ -124,21 +126,10 @@ def look_ahead(
     return path, series_ohm[0] + settled_ohm[0]
 
 
-def _circuits(cell: Cell, state: SocState, sign: FloatArray, factors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Series (1 + directions, n) and pairs' (1 + directions, pairs, n) resistances: here, and ahead each way."""
-    here = state.filter.circuit
-    soc = state.filter.mean[SOC] + REACH_SOC * sign[:, 0]
-    there = cell.circuit(soc, state.temp_degc)
-    series_ohm = np.concatenate([here.series_ohm[None], there.series_ohm])
-    pair_ohm = np.concatenate([here.pair_ohm[None], there.pair_ohm.swapaxes(0, 1)])
-    return factors[0] * series_ohm, _scaled(cell, pair_ohm, factors)
-
-
-def _scaled(cell: Cell, pairs: FloatArray, factors: FloatArray) -> FloatArray:
-    """Pairs (..., pairs, n) times the factor of the fast or of the slow ones."""
-    fast = (np.arange(cell.tau_s.size) < cell.fast_pairs)[:, None]
-    found: FloatArray = pairs * np.where(fast, factors[0], factors[1])
-    return found
+@lru_cache(maxsize=32)
+def _rows(cell: Cell) -> np.ndarray:
+    """Which factor each pair has, (pairs,): 0 the one of the fast pairs, 1 that of the slow ones."""
+    return (np.arange(cell.tau_s.size) >= cell.fast_pairs).astype(np.intp)
 
 
 def _sigma(variance: FloatArray) -> FloatArray:

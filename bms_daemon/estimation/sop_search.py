@@ -23,27 +23,16 @@ def by_voltage(
     A few cells are searched, those that would be the first if voltage were straight over current. Where another one is
     beyond its limit after that, there is one more search.
     """
-    most_a, why = most
+    most_a, why = most[0].copy(), most[1].copy()
     while True:
         end_v = path.voltage_v(cell, most_a[..., None])
         beyond_v = path.sign * (end_v - limit_v[..., None])
-        beyond = (beyond_v.max(axis=2) > 0.0) & (most_a > 0.0)
-        if not beyond.any():
-            return most_a, most_a * np.maximum(end_v, 0.0).sum(axis=2), why
-        way, span = np.nonzero(beyond)
+        way, span = np.nonzero((np.maximum.reduce(beyond_v, axis=2) > 0.0) & (most_a > 0.0))
+        if not way.size:
+            return most_a, most_a * np.add.reduce(np.maximum(end_v, 0.0), axis=2), why
         few = _first(path.sign[way, 0] * (limit_v[way] - path.idle_v[way, span]), beyond_v[way, span])
-        most_a, why = most_a.copy(), np.where(beyond, VOLTAGE, why)
-        most_a[way, span] = _least_a(cell, path, limit_v, most_a, way, span, few)
-
-
-def _least_a(
-    cell: Cell, path: Ahead, limit_v: FloatArray, most_a: FloatArray, way: np.ndarray, span: np.ndarray, few: np.ndarray
-) -> FloatArray:
-    """Of ``few`` cells (k, few) for each direction ``way`` and horizon ``span`` (k,): the least current (k,), A."""
-    way, span = np.repeat(way, few.shape[1]), np.repeat(span, few.shape[1])
-    found_a = meet(cell, path.of(way, span, few.ravel()), limit_v[way], most_a[way, span])
-    least_a: FloatArray = found_a.reshape(few.shape).min(axis=1)
-    return least_a
+        found_a = meet(cell, path.of(way, span, few), limit_v[way], most_a[way, span])
+        most_a[way, span], why[way, span] = found_a.min(axis=1), VOLTAGE
 
 
 def _first(room_v: FloatArray, beyond_v: FloatArray) -> np.ndarray:
@@ -55,18 +44,20 @@ def _first(room_v: FloatArray, beyond_v: FloatArray) -> np.ndarray:
 
 
 def meet(cell: Cell, path: Ahead, limit_v: FloatArray, most_a: FloatArray) -> FloatArray:
-    """The least magnitudes (k,) up to ``most_a`` (k,) from which on end voltages are beyond ``limit_v`` (k, 1).
+    """The least magnitudes (k, m) up to ``most_a`` (k,) from which on end voltages are beyond ``limit_v`` (k, 1).
 
-    ``path`` has k elements. The aim is 1 mV inside of the limit; 0 where even no current is. Between two currents of
-    the search the voltage is taken as straight, which costs a tenth of a per cent where the curve has a corner.
+    ``path`` has k rows of m cells. The aim is 1 mV inside of the limit; 0 where even no current is. Between two
+    currents of the search the voltage is taken as straight, which costs a tenth of a per cent where the curve has a
+    corner.
     """
+    limit_v = limit_v[:, None]
     gap_v = np.maximum(path.sign * (limit_v - path.idle_v) - NEAR_V, 0.0)
-    at_a = np.minimum(most_a[:, None], gap_v / np.maximum(path.direct_ohm, LEAST_OHM)) * SHARES
-    beyond_v = path.sign * (path.voltage_v(cell, at_a) - limit_v) + NEAR_V
-    beyond_v[:, -1] = np.maximum(beyond_v[:, -1], 0.0)
-    high = np.maximum((beyond_v >= 0.0).argmax(axis=1), 1)
-    element, low = np.arange(high.size), high - 1
-    low_v, high_v = beyond_v[element, low], beyond_v[element, high]
+    way_a = np.minimum(most_a[:, None, None], gap_v / np.maximum(path.direct_ohm, LEAST_OHM)) * SHARES
+    beyond_v = path.sign * (path.voltage_v(cell, way_a) - limit_v) + NEAR_V
+    at_a, at_v = way_a.reshape(-1, SHARES.size), beyond_v.reshape(-1, SHARES.size)
+    at_v[:, -1] = np.maximum(at_v[:, -1], 0.0)
+    high, each = np.maximum((at_v >= 0.0).argmax(axis=1), 1), np.arange(len(at_a))
+    low_a, high_a, low_v, high_v = at_a[each, high - 1], at_a[each, high], at_v[each, high - 1], at_v[each, high]
     part = np.minimum(low_v / np.minimum(low_v - high_v, -LEAST_V), 1.0)
-    found: FloatArray = at_a[element, low] + part * (at_a[element, high] - at_a[element, low])
+    found: FloatArray = (low_a + part * (high_a - low_a)).reshape(way_a.shape[:2])
     return found

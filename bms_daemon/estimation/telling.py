@@ -14,7 +14,7 @@ from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soe import remaining
 from bms_daemon.estimation.soh import SohState
 from bms_daemon.estimation.sop import power_ahead
-from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate
+from bms_daemon.model import Ageing, CapacitySource, CellStates, Estimate, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
     """The pack's estimate. What is published lags behind what is known, and the doubt in it says so."""
     soc, health, bounds = cells.soc, cells.soh, model.bounds
     capacity_ah, coldest_degc = soc.filter.capacity_ah, warmth.coldest_degc
-    lag = soc.published - soc.soc
+    growth, lag = health.growth, soc.published - soc.soc
     doubt = np.minimum(np.hypot(soc.soc_sigma, lag), 1.0)
     pack, sigma, usable_ah = pack_soc(soc.published, doubt, capacity_ah)
     power = left = None
@@ -49,19 +49,19 @@ def told(past: Estimate, cells: Cells, model: PackModel, load_a: float, warmth: 
         capacity_ah=usable_ah,
         soc_lag=float(np.abs(lag).max()),
         restarts=cells.restarts,
-        ageing=_ageing(health, model),
+        ageing=_ageing(health, growth, model),
         power=power,
         remaining=left,
-        cells=CellStates(soc.published, doubt, capacity_ah, health.growth),
+        cells=CellStates(soc.published, doubt, capacity_ah, growth),
     )
 
 
-def _ageing(health: SohState, model: PackModel) -> Ageing:
-    weak, grown = int(health.capacity_ah.argmin()), int(health.resistance.mean.argmax())
+def _ageing(health: SohState, growth: FloatArray, model: PackModel) -> Ageing:
+    weak, grown = int(health.capacity_ah.argmin()), int(growth.argmax())
     return Ageing(
         soh=float(health.capacity_ah[weak]) / model.cell.capacity_ah,
         soh_sigma=float(health.capacity_sigma_ah[weak]) / model.cell.capacity_ah,
-        growth=float(health.growth[grown]),
+        growth=float(growth[grown]),
         growth_sigma=float(health.growth_sigma[grown]),
         why=CapacitySource(int(health.why[weak])),
         age_s=health.age_s(weak),
