@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bms_daemon.config.cellfile import CellFile
-from bms_daemon.estimation.curve import Curve, Warmth
-from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, beyond, resistance_growth, surface, within
+from bms_daemon.estimation.curve import AtTemperature, Curve
+from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, beyond, resistance_growth, surface
 from bms_daemon.model import FloatArray
 
 SOC_LOW, SOC_HIGH = -0.05, 1.05  # the circuit grid's ends; beyond them a cell is taken to be at the end
@@ -61,39 +61,40 @@ class Cell:
 
     def ocv_v(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
         """Open-circuit voltage without hysteresis, V."""
-        return self._ocv.voltage_v(soc, self._warmth(temp_degc))
+        return self._ocv.voltage_v(soc, self._at(temp_degc))
 
     def ocv_v_per_k(self, soc: FloatArray, temp_degc: FloatArray) -> FloatArray:
         """Its slope by temperature, V/K."""
-        return self._ocv.slope_v_per_k(soc, self._warmth(temp_degc))
+        return self._ocv.slope_v_per_k(soc, self._at(temp_degc))
 
     def circuit(self, soc: FloatArray, temp_degc: FloatArray) -> Circuit:
         """Resistances and hysteresis: nearest in state of charge, straight in temperature."""
-        warmth = self._warmth(temp_degc)
-        nearest = within((soc - (SOC_LOW - 0.5 * CIRCUIT_STEP)) * (1.0 / CIRCUIT_STEP), 0.0, self._states - 1.0)
-        found = self._circuit.take((warmth.row + nearest).astype(np.intp), axis=1)
+        at_temperature = self._at(temp_degc)
+        at = (soc - (SOC_LOW - 0.5 * CIRCUIT_STEP)) * (1.0 / CIRCUIT_STEP)
+        nearest = np.fmin(np.fmax(at, 0.0), self._states - 1.0)  # a row of the table even where ``soc`` is NaN
+        found = self._circuit.take((at_temperature.row + nearest).astype(np.intp), axis=1)
         half = found.shape[0] // 2
-        here = found[:half] + found[half:] * warmth.share
+        here = found[:half] + found[half:] * at_temperature.share
         return Circuit(here[0], here[1:-3], here[-3], here[-2], here[-1])
 
     def strangeness(self, temp_degc: FloatArray) -> FloatArray:
         """How far a temperature is from those that were measured, as a distance in 1/K."""
-        return np.zeros(temp_degc.shape) + self._warmth(temp_degc).strange
+        return np.zeros(temp_degc.shape) + self._at(temp_degc).strange
 
-    def _warmth(self, temp_degc: FloatArray) -> Warmth:
+    def _at(self, temp_degc: FloatArray) -> AtTemperature:
         """For one number where all temperatures are the same, which is much faster, else for every one."""
         content = temp_degc.tobytes()
         if content == content[:8] * temp_degc.size:
             return self._one(temp_degc.item(0))
         return self._many(content, temp_degc.shape)
 
-    def _of_one(self, degc: float) -> Warmth:
+    def _of_one(self, degc: float) -> AtTemperature:
         away_k, *place = self._find(degc, min, max)
-        return Warmth(away_k, *self._ocv.at(away_k), *place)
+        return AtTemperature(away_k, *self._ocv.at(away_k), *place)
 
-    def _of_many(self, content: bytes, shape: tuple[int, ...]) -> Warmth:
+    def _of_many(self, content: bytes, shape: tuple[int, ...]) -> AtTemperature:
         away_k, *place = self._find(np.frombuffer(content).reshape(shape), np.minimum, np.maximum)
-        return Warmth(away_k, self._ocv.common_slopes(away_k), None, *place)
+        return AtTemperature(away_k, self._ocv.common_slopes(away_k), None, *place)
 
     def _find(self, temp_degc: Any, least: Callable[..., Any], most: Callable[..., Any]) -> tuple[Any, ...]:
         low_degc, high_degc = self._span_degc

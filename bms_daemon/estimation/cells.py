@@ -32,12 +32,10 @@ def begin(
 
 
 def follow(cell: Cell, cells: Cells, reading: Reading) -> Cells:
-    """One more sample. An estimator whose step gives no numbers begins anew from what was published."""
+    """One more sample. Where a step gives no numbers, the cell begins anew from what was published."""
     charge, restarts = soc.step(cell, cells.soc, reading), cells.restarts
     if not soc.finite(charge):
-        charge = soc.start(
-            cell, reading, cells.soc.published, capacity_ah=cells.soh.capacity_ah, growth=cells.soh.growth
-        )
+        charge = soc.restarted(cell, charge, cells.soc, reading, cells.soh.capacity_ah, cells.soh.growth)
         restarts += 1
     mean_a = reading.mean_a
     if mean_a is None:

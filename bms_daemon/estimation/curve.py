@@ -12,7 +12,7 @@ from bms_daemon.model import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Warmth:
+class AtTemperature:
     """What temperatures alone decide; numbers in place of arrays where all of them are the same.
 
     ``away_k`` from 25 degC, no further than the curve's slopes hold, the ``slopes`` there (knots,), V/K, and the
@@ -52,13 +52,13 @@ class Curve:
         warm = int(np.count_nonzero(away_k >= 0.0))
         return None if 0 < warm < away_k.size else self._slopes(warm > 0)
 
-    def voltage_v(self, soc: FloatArray, warmth: Warmth) -> FloatArray:
+    def voltage_v(self, soc: FloatArray, warmth: AtTemperature) -> FloatArray:
         """Straight between knots, at the end beyond them."""
         if warmth.curve is not None:
             return np.interp(soc, self.soc, warmth.curve)
         return np.interp(soc, self.soc, self.base_v) + warmth.away_k * self.slope_v_per_k(soc, warmth)
 
-    def slope_v_per_k(self, soc: FloatArray, warmth: Warmth) -> FloatArray:
+    def slope_v_per_k(self, soc: FloatArray, warmth: AtTemperature) -> FloatArray:
         """By temperature."""
         if warmth.slopes is not None:
             return np.interp(soc, self.soc, warmth.slopes)

@@ -168,15 +168,17 @@ def _heard(state: EstimateState, shunt: Channel[ShuntReading], commissioned: boo
     """A battery monitor's own count is worth more than a flat curve; one that contradicts is left aside."""
     now, cells = state.estimate, state.cells
     soc = shunt.value.soc if shunt.value is not None else nan
-    news = now.soc_sigma > 2.0 * MONITOR_SIGMA or (commissioned and not state.vouched)
-    if cells is None or not news or not abs(soc - now.soc) <= 2.0 * now.soc_sigma:
+    if cells is None or not abs(soc - now.soc) <= 2.0 * now.soc_sigma:
+        return state
+    doubt = float(cells.soc.soc_sigma.max())  # not what was told: that is from before the last message
+    if doubt <= 2.0 * MONITOR_SIGMA and not (commissioned and not state.vouched):
         return state
     sharpened = replace(cells, soc=believe(cells.soc, soc, MONITOR_SIGMA))
     return replace(state, cells=sharpened, vouched=state.vouched or commissioned)
 
 
 def _warmth(temps: Channel[TempScan]) -> Warmth:
-    if temps.value is None or temps.quality is Quality.FAILED:
+    if temps.value is None:
         return Warmth()
     probes: FloatArray = temps.value.probe_degc
     known = probes[probes == probes]

@@ -5,16 +5,17 @@ Missing or impossible values widen the uncertainty; they never move the state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 
 import numpy as np
 
-from bms_daemon.estimation.cell import Cell
+from bms_daemon.estimation.cell import Cell, Circuit
 from bms_daemon.estimation.soc_filter import (
     HOUR_S,
     SOC,
     FilterState,
+    are_numbers,
     begin,
     pass_blind,
     predict,
@@ -38,6 +39,7 @@ DEGC_MIN, DEGC_MAX = -60.0, 150.0
 class Reading:
     """One sample of n cells: s since the one before, A (charging positive), V, degC; NaN where not known.
 
+    Its arrays may be kept: nobody writes to them any more.
     ``mean_a``: the current's mean since the sample before, A, where somebody counted in between.
     """
 
@@ -108,6 +110,18 @@ def finite(state: SocState) -> bool:
     return isfinite(size(state.filter))
 
 
+def restarted(
+    cell: Cell, lost: SocState, last: SocState, reading: Reading, capacity_ah: FloatArray, growth: FloatArray
+) -> SocState:
+    """``lost``, with a new start for every cell whose numbers are none: from what ``last`` published, counted on."""
+    mean_a = reading.current_a if reading.mean_a is None else reading.mean_a
+    passed = chosen(_sane(cell, mean_a, USUAL), mean_a, 0.0) * (min(reading.dt_s, HOUR_S) / HOUR_S) / capacity_ah
+    begun = start(cell, reading, last.published + passed, capacity_ah=capacity_ah, growth=growth)
+    sound = are_numbers(lost.filter)
+    published = np.where(sound, lost.published, begun.published)
+    return SocState(_where(sound, lost.filter, begun.filter), published, begun.temp_degc, begun.unusable)
+
+
 def _guess(
     cells: int, soc: FloatArray | None, soc_sigma: FloatArray | None, tuning: Tuning
 ) -> tuple[FloatArray, FloatArray]:
@@ -116,7 +130,7 @@ def _guess(
     if soc is None:
         return unknown
     sigma = tuning.soc_sigma if soc_sigma is None else np.maximum(soc_sigma, LEAST_SIGMA)
-    known = soc == soc
+    known = (soc == soc) & (sigma == sigma)
     return np.where(known, within(soc, 0.0, 1.0), unknown[0]), np.where(known, sigma, unknown[1])
 
 
@@ -186,8 +200,15 @@ def _pass_time(
 
 
 def _where(choose: np.ndarray, yes: FilterState, no: FilterState) -> FilterState:
-    names = ("mean", "cov", "pair_v", "branch", "noise", "current_a", "usual")
-    return replace(yes, **{name: np.where(choose, getattr(yes, name), getattr(no, name)) for name in names})
+    """Every cell's own from one of the two."""
+
+    def of_both(name: str, yes: object, no: object) -> FloatArray:
+        picked: FloatArray = np.where(choose, getattr(yes, name), getattr(no, name))
+        return picked
+
+    circuit = Circuit(*(of_both(each.name, yes.circuit, no.circuit) for each in fields(Circuit)))
+    arrays = {each.name: of_both(each.name, yes, no) for each in fields(FilterState) if each.name != "circuit"}
+    return FilterState(circuit=circuit, **arrays)
 
 
 def _sane(cell: Cell, current_a: FloatArray, tuning: Tuning) -> np.ndarray:

@@ -122,10 +122,13 @@ def predict(
 
 
 def pass_blind(cell: Cell, state: FilterState, dt_s: float, tuning: Tuning) -> FilterState:
-    """Let time pass in which nobody saw the current: the mean stays, what is known of it becomes less."""
+    """Let time pass in which nobody saw the current: the mean stays, what is known of it becomes less.
+
+    What flows unseen lasts: its doubts add up, however short the steps.
+    """
     cov, mean = state.cov.copy(), state.mean.copy()
-    unseen = min(1.0, tuning.blind_c * dt_s / HOUR_S)
-    cov[SOC, SOC] = np.minimum(cov[SOC, SOC] + unseen**2, 1.0)
+    unseen, known = tuning.blind_c * dt_s / HOUR_S, cov[SOC, SOC].copy()
+    cov[SOC, SOC] = np.maximum(known, np.minimum((np.sqrt(known) + unseen) ** 2, 1.0))
     pair_v = state.pair_v * np.exp(-dt_s / cell.tau_s)[:, None]
     keep = exp(-dt_s / tuning.sag_s)
     mean[SAG] *= keep
@@ -220,9 +223,17 @@ def _return(mean: FloatArray, usual: FloatArray, kept: FloatArray, tuning: Tunin
 
 def size(state: FilterState) -> float:
     """The root of the sum of all its numbers' squares: NaN or infinite where one of them is none."""
-    flat = (each.ravel() for each in (state.mean, state.cov, state.pair_v))
+    flat = (each.ravel() for each in (state.mean, state.cov, state.pair_v, state.capacity_ah))
     with np.errstate(over="ignore"):
         return sqrt(sum(float(each.dot(each)) for each in flat))
+
+
+def are_numbers(state: FilterState) -> np.ndarray:
+    """Of which cells all of them are, (n,)."""
+    cells = state.mean.shape[1]
+    rows = np.concatenate([state.mean, state.cov.reshape(-1, cells), state.pair_v, state.capacity_ah[None]])
+    found: np.ndarray = np.isfinite(rows).all(axis=0)
+    return found
 
 
 def variances(cov: FloatArray) -> FloatArray:

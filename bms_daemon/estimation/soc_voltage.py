@@ -79,7 +79,7 @@ def _observe(
     cell: Cell, state: FilterState, circuit: Circuit, current_a: FloatArray, temp_degc: FloatArray, tuning: Tuning
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Expected voltage (n,), its slopes by every row (7, n), and how far a knee is above its chord, V (n,)."""
-    soc = state.mean[SOC]
+    soc = within(state.mean[SOC], SOC_MIN, SOC_MAX)
     reach = within(np.sqrt(state.cov[SOC, SOC]), tuning.slope_soc, REACH_MAX)
     high, low = np.minimum(soc + reach, SLOPE_TO), np.maximum(soc - reach, SLOPE_FROM)
     here_v, high_v, low_v = cell.ocv_v(np.array([soc, high, low]), temp_degc)

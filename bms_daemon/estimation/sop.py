@@ -6,6 +6,8 @@ the safe side. A current for a horizon holds from now to its end, so a longer ho
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from bms_daemon.estimation.cell import Cell
@@ -46,7 +48,7 @@ def power_ahead(
     allowed = (coldest >= asked.min_degc) & (hottest <= asked.max_degc)
     if not allowed.any():
         return _nothing(horizons_s, Binding.TEMPERATURE)
-    path, settled_ohm = look_ahead(cell, state, horizons_s, SIGN, caution)
+    path, settled_ohm = look_ahead(cell, state, horizons_s, SIGN, caution, inf if coldest_degc is None else coldest)
     most = by_rating_and_charge(path, state, asked, horizons_s, caution, bounds.trickle_a)
     most = and_by_heat(most, path, asked.max_degc - hottest, settled_ohm, cell, state, horizons_s)
     most = np.where(allowed, most[0], 0.0), np.where(allowed, most[1], TEMPERATURE)

@@ -15,7 +15,7 @@ from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.heat import allowed_a, reversible_v, rise_k_per_w
 from bms_daemon.estimation.soc import SocState
 from bms_daemon.estimation.soc_filter import HOUR_S
-from bms_daemon.estimation.sop_path import Ahead
+from bms_daemon.estimation.sop_path import Ahead, usable_ah
 from bms_daemon.model import Binding, FloatArray
 
 RATED, VOLTAGE, SOC, TEMPERATURE = map(int, (Binding.RATED, Binding.CELL_VOLTAGE, Binding.SOC, Binding.TEMPERATURE))
@@ -73,8 +73,8 @@ def by_rating_and_charge(
     path: Ahead, state: SocState, asked: Asked, horizons_s: tuple[float, ...], caution: float, trickle_a: float
 ) -> Most:
     """What the rating and the charge at hand allow, and which of them binds."""
-    doubt, capacity_ah = caution * state.soc_sigma, state.filter.capacity_ah
-    room_ah = np.minimum.reduce((np.array([path.soc, 1.0 - path.soc]) - doubt) * capacity_ah, axis=1)[:, None]
+    room = np.array([path.soc, 1.0 - path.soc]) - caution * state.soc_sigma
+    room_ah = np.minimum.reduce(room * usable_ah(state), axis=1)[:, None]
     by_charge_a = np.maximum(room_ah * (HOUR_S / np.array(horizons_s)), trickle_a)
     by_charge = by_charge_a < asked.rated_a
     return np.where(by_charge, by_charge_a, asked.rated_a), np.where(by_charge, SOC, RATED)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 
 from bms_daemon.estimation.cell import COLDEST_DEGC, HOTTEST_DEGC, Cell
 from bms_daemon.estimation.soc import SocState
-from bms_daemon.estimation.soc_filter import FAST, HOUR_S, OFFSET, SAG, SLOW, SOC, variances
-from bms_daemon.estimation.tables import KELVIN, REFERENCE_K, saturated_a, within
+from bms_daemon.estimation.soc_filter import CAPACITY, FAST, HOUR_S, OFFSET, SAG, SLOW, SOC, variances
+from bms_daemon.estimation.tables import saturated_a
 from bms_daemon.model import FloatArray
 
-SECANT_SOC, SLOPES = 0.02, 201  # the curve's slope is taken over so much to both sides, at so many states
+SECANT_SOC = 0.02  # the curve's slope is taken over so much at least
 REACH_SOC = 0.04  # resistances are looked at so far ahead
 KNEE_TIMES = 1.3  # pulses of several times the capacity bend so much later than cell files say
 MOST_GROWTH = 3.0  # of a resistance, as a logarithm
@@ -73,8 +74,8 @@ class Ahead:
 
 
 @lru_cache(maxsize=32)
-def remaining(cell: Cell, horizons_s: tuple[float, ...]) -> FloatArray:
-    """What is left of the pairs' voltages after each horizon, (horizons, pairs)."""
+def _left(cell: Cell, horizons_s: tuple[float, ...]) -> FloatArray:
+    """Of the pairs' voltages after each horizon, (horizons, pairs)."""
     found: FloatArray = np.exp(-np.array(horizons_s)[:, None] / cell.tau_s)
     return found
 
@@ -88,42 +89,54 @@ def _least_series(cell: Cell) -> tuple[FloatArray, FloatArray]:
 
 
 def look_ahead(
-    cell: Cell, state: SocState, horizons_s: tuple[float, ...], sign: FloatArray, caution: float
+    cell: Cell,
+    state: SocState,
+    horizons_s: tuple[float, ...],
+    sign: FloatArray,
+    caution: float,
+    coldest_degc: float = inf,
 ) -> tuple[Ahead, FloatArray]:
     """What lies ahead in each direction (``sign``: (directions, 1, 1)), and the settled resistance (n,), ohm.
 
-    Resistances and errors of the voltage are taken ``caution`` standard deviations on the safe side. The part of the
-    series resistance that depends on the state of charge is no ohmic one but charge transfer: it saturates as the
-    pairs do. The series resistance is that at the end of the way, the pairs' that half of the way.
+    Resistances and errors of the voltage are taken ``caution`` standard deviations on the safe side, resistances those
+    of a cell that is ``coldest_degc`` where that is colder. The part of the series resistance that depends on the state
+    of charge is no ohmic one but charge transfer: it saturates as the pairs do. The series resistance is that at the
+    end of the way, the pairs' that half of the way.
     """
     now = state.filter
-    mean, cov, circuit = now.mean, now.cov, now.circuit
+    mean, cov, cold_degc = now.mean, now.cov, np.minimum(state.temp_degc, coldest_degc)
     growth = mean[FAST : SLOW + 1] + caution * _sigma(variances(cov)[FAST : SLOW + 1])
     factors = np.exp(np.minimum(growth, MOST_GROWTH))
     pair_factors = factors[_rows(cell)]
-    around = cell.circuit(mean[SOC] + REACH_SOC * np.append(0.0, sign)[:, None], state.temp_degc)
+    around = cell.circuit(mean[SOC] + REACH_SOC * np.append(0.0, sign)[:, None], cold_degc)
     series_ohm, pair_ohm = factors[0] * around.series_ohm, pair_factors * around.pair_ohm.swapaxes(0, 1)
-    keep = remaining(cell, horizons_s)
+    left = _left(cell, horizons_s)
     settled_ohm = np.add.reduce(pair_ohm, axis=1)
-    risen_ohm = settled_ohm[:, None] - keep @ pair_ohm  # here and in each direction: (1 + directions, horizons, n)
-    direct_ohm = np.minimum(factors[0] * np.interp(state.temp_degc, *_least_series(cell)), series_ohm[0])
+    risen_ohm = settled_ohm[:, None] - left @ pair_ohm  # here and in each direction: (1 + directions, horizons, n)
+    direct_ohm = np.minimum(factors[0] * np.interp(cold_degc, *_least_series(cell)), series_ohm[0])
     gain_ohm = (series_ohm[1:] - series_ohm[0])[:, None] + 0.5 * (risen_ohm[1:] - risen_ohm[0])
-    still_v = keep @ (pair_factors * now.pair_v) + (mean[OFFSET] + mean[SAG])
-    against_v = caution * _voltage_sigma(cell, state) + circuit.hysteresis_v
-    rest_v = still_v + sign * against_v
+    still_v = left @ (pair_factors * now.pair_v) + (mean[OFFSET] + mean[SAG])
+    open_v, sigma_v = _open(cell, state, sign)
+    rest_v = still_v + sign * (caution * sigma_v[:, None] + around.hysteresis_v[0])
     path = Ahead(
         sign=sign,
         soc=mean[SOC],
         temp_degc=state.temp_degc,
-        soc_per_a=sign * (np.array(horizons_s)[:, None] / HOUR_S / now.capacity_ah),
+        soc_per_a=sign * (np.array(horizons_s)[:, None] / HOUR_S / usable_ah(state)),
         rest_v=rest_v,
-        idle_v=rest_v + cell.ocv_v(mean[SOC], state.temp_degc),
+        idle_v=rest_v + open_v,
         direct_ohm=direct_ohm,
         bent_ohm=risen_ohm[0] + (series_ohm[0] - direct_ohm),
         more_ohm=gain_ohm * (1.0 / REACH_SOC),
-        knee_a=KNEE_TIMES * cell.knee_a / circuit.cold,
+        knee_a=KNEE_TIMES * cell.knee_a / around.cold[0],
     )
     return path, series_ohm[0] + settled_ohm[0]
+
+
+def usable_ah(state: SocState) -> FloatArray:
+    """Every cell's capacity (n,): its own, or what the filter believes where that is less."""
+    found: FloatArray = state.filter.capacity_ah / np.maximum(1.0 - state.filter.mean[CAPACITY], 1.0)
+    return found
 
 
 @lru_cache(maxsize=32)
@@ -132,24 +145,20 @@ def _rows(cell: Cell) -> np.ndarray:
     return (np.arange(cell.tau_s.size) >= cell.fast_pairs).astype(np.intp)
 
 
+def _open(cell: Cell, state: SocState, sign: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Voltage without current and hysteresis (n,), and its sigma each way (directions, n).
+
+    State of charge and errors of the voltage make up for each other. The curve's slope is that to where the state of
+    charge would be, were it wrong by its sigma to the unsafe side: it may stand before a knee.
+    """
+    soc, cov = state.filter.mean[SOC], state.filter.cov
+    reach = np.maximum(_sigma(cov[SOC, SOC]), SECANT_SOC) * np.append(0.0, sign)[:, None]
+    open_v = cell.ocv_v(soc + reach, state.temp_degc)
+    slope = (open_v[1:] - open_v[0]) / reach[1:]
+    errors = cov[OFFSET, OFFSET] + cov[SAG, SAG] + 2.0 * cov[OFFSET, SAG]
+    return open_v[0], _sigma(errors + slope * (2.0 * (cov[SOC, OFFSET] + cov[SOC, SAG]) + slope * cov[SOC, SOC]))
+
+
 def _sigma(variance: FloatArray) -> FloatArray:
     found: FloatArray = np.sqrt(np.maximum(variance, 0.0))
-    return found
-
-
-def _voltage_sigma(cell: Cell, state: SocState) -> FloatArray:
-    """Of the voltage without current, (n,): state of charge and errors of the voltage make up for each other."""
-    cov = state.filter.cov
-    slopes_v = _slopes_v(cell)
-    slope = slopes_v[(within(state.filter.mean[SOC], 0.0, 1.0) * (slopes_v.size - 1)).astype(np.intp)]
-    errors = cov[OFFSET, OFFSET] + cov[SAG, SAG] + 2.0 * cov[OFFSET, SAG]
-    return _sigma(errors + slope * (2.0 * (cov[SOC, OFFSET] + cov[SOC, SAG]) + slope * cov[SOC, SOC]))
-
-
-@lru_cache(maxsize=32)
-def _slopes_v(cell: Cell) -> FloatArray:
-    """Of the open-circuit curve at 25 degC over state of charge, secants at even steps from 0 to 1."""
-    soc = np.linspace(0.0, 1.0, SLOPES)
-    high_v, low_v = cell.ocv_v(np.array([soc + SECANT_SOC, soc - SECANT_SOC]), np.full(SLOPES, REFERENCE_K - KELVIN))
-    found: FloatArray = (high_v - low_v) * (0.5 / SECANT_SOC)
     return found

@@ -49,6 +49,7 @@ class Case:
     """``code`` and ``reaction`` are expected of the rule table; ``mend`` None: it cannot be mended in one run.
 
     ``asks``: with the fault standing an operator asks to open and to close, in vain. ``first_ask_s``: when, at boot.
+    ``closed_s``: how long the pack is closed before the fault comes, where limits must have risen.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Case:
     first_ask_s: float = 1.6
     origin: Origin = Origin.INJECTION
     in_operation: bool = True
+    closed_s: float = 0.0
 
 
 def _do(name: str, **args: object) -> Act:
@@ -193,6 +195,14 @@ def _no_more_stalls(bench: Bench) -> None:
     bench.core.watchers.pop()
 
 
+def _lost_numbers(bench: Bench) -> None:
+    """One number of one cell's estimate is none any more."""
+    state = bench.core.state
+    assert state.est.cells is not None
+    mean = state.est.cells.soc.filter.mean
+    mean[bench.rng.randrange(mean.shape[0]), bench.rng.randrange(mean.shape[1])] = math.nan
+
+
 VEHICLE = {"node.profile": "vehicle", "can.vcu": "required"}
 SECOND_LINE = {"gpio.second_disconnect": Line(line="SECOND")}
 
@@ -233,4 +243,6 @@ CASES: tuple[Case, ...] = (
          prepare=_obeying, speaks=True, asks=False),
     Case("C10", "C10", "can_silent", R.STOP, _bus_off, first_ask_s=3.3),
     Case("P02", "P02", "tick_overrun", R.STOP, _stalls, _no_more_stalls),
+    Case("P17", "P17", "estimator_restarted", R.DERATE, _lost_numbers, boot=Boot.NEVER, asks=False,
+         closed_s=6.0),
 )  # fmt: skip

@@ -9,11 +9,13 @@ from bms_daemon.config.schema import Settings
 from bms_daemon.model import Reaction
 from bms_daemon.offline.campaign_bench import Bench, Seen
 from bms_daemon.stages.bounds import Bound, bounds
+from bms_daemon.stages.rules import RULES
 
 INF = float("inf")
 NAN = float("nan")
 R = Reaction
 SLACK_S = 1e-6
+LIMIT_A = 0.1  # a step of a limit on the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +66,34 @@ def shows(seen: Seen, code: str, reaction: Reaction) -> bool:
     return any(fault.code == code and fault.reaction is reaction for fault in seen.snapshot.faults.active)
 
 
-def announced_s(bench: Bench, reaction: Reaction, after_s: float) -> float:
+def announced_s(bench: Bench, reaction: Reaction, after_s: float, share: float = 0.0) -> float:
     """When limits that say it were on the bus; for STOP the state frame must also say that an opening is pending."""
     limits = [heard for heard in bench.node.limits if heard.time_s >= after_s]
     if reaction is R.BLOCK_C:
         return next((heard.time_s for heard in limits if heard.charge_a == 0.0), INF)
     if reaction is R.BLOCK_D:
         return next((heard.time_s for heard in limits if heard.discharge_a == 0.0), INF)
+    if reaction is R.DERATE:
+        return _lowered_s(bench, share, after_s)
     zero_s = next((heard.time_s for heard in limits if heard.charge_a == heard.discharge_a == 0.0), INF)
     if reaction is not R.STOP:
         return zero_s
     pending = (heard.time_s for heard in bench.node.states if heard.time_s >= after_s and heard.open_pending)
     return max(zero_s, next(pending, zero_s))
+
+
+def _lowered_s(bench: Bench, share: float, after_s: float) -> float:
+    """When both limits were no more than that share of what they were before."""
+    before = next(heard for heard in reversed(bench.node.limits) if heard.time_s < after_s)
+    charge_a, discharge_a = (share * each + LIMIT_A for each in (before.charge_a, before.discharge_a))
+    low = (heard for heard in bench.node.limits if heard.charge_a <= charge_a and heard.discharge_a <= discharge_a)
+    return next((heard.time_s for heard in low if heard.time_s >= after_s), INF)
+
+
+def _share(code: str, reaction: Reaction) -> float:
+    """What the rule's rung leaves of the limits."""
+    ladder = next((rule.ladder for rule in RULES if rule.code == code), ())
+    return next((rung.derate for rung in ladder if rung.reaction is reaction), 0.0)
 
 
 def released_by_s(bench: Bench, reaction: Reaction, after_s: float) -> float:
@@ -86,6 +104,7 @@ def released_by_s(bench: Bench, reaction: Reaction, after_s: float) -> float:
 def measure(bench: Bench, blank: Result, true_s: float) -> Result:
     """Times of a run whose fault was true from ``true_s`` on, and everything that is wrong with them."""
     code, reaction = blank.code, blank.reaction
+    share = _share(code, reaction)
     detect_s = bench.first(true_s, lambda seen: code in seen.standing)
     decide_s = bench.first(true_s, lambda seen: shows(seen, code, reaction) and DECIDED[reaction](seen))
     opens = reaction >= R.STOP
@@ -96,7 +115,7 @@ def measure(bench: Bench, blank: Result, true_s: float) -> Result:
         detect_s=detect_s - true_s,
         decide_s=decide_s - detect_s,
         actuate_s=max(0.0, open_s - decide_s),
-        announce_s=NAN if reaction is R.SECOND else announced_s(bench, reaction, true_s) - true_s,
+        announce_s=NAN if reaction is R.SECOND else announced_s(bench, reaction, true_s, share) - true_s,
         open_s=open_s - true_s,
         announce_bound_s=bound.announce_s if bound else NAN,
         open_bound_s=bound.open_s if bound and bound.open_s is not None else NAN,

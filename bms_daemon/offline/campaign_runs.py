@@ -38,7 +38,7 @@ async def _operate(case: Case, settings: Settings, rng: random.Random, blank: Re
     try:
         if not await bench.close_pack():
             return with_problems(blank, ["the pack did not close before the fault came"])
-        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        await asyncio.sleep(case.closed_s + rng.uniform(0.0, 1.0))
         return await _inject(case, bench, blank)
     finally:
         await bench.finish()

@@ -17,6 +17,7 @@ from bms_daemon.stages.rules import RULES, Group, Rule, Rung
 
 R = Reaction
 SILENT = 3  # periods of a source
+LOOK_S = 1.0  # between two looks of the estimators
 CHIP_S = {"bq76952": (0.069, 0.003)}  # full loop of cells and probes, current slot (TI SLUUBY2B)
 ANY_CHIP_S = (0.25, 0.25)  # the slowest that there are: a bq76940 converts every 250 ms (TI SLUSBK2I)
 BLINDING = frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"})  # they leave the current unknown
@@ -84,6 +85,7 @@ NUMBERS: tuple[Numbered, ...] = (
     ("C10", "can_silent", R.STOP, 3.0),
     ("C22", "limit_exceeded", R.WARN, 5.0),
     ("P02", "tick_overrun", R.STOP, 0.5),
+    ("P17", "estimator_restarted", R.DERATE, 0.0),
     ("F03", "journal_missing", R.INHIBIT, 0.0),
 )
 
@@ -103,6 +105,7 @@ _SILENT: dict[str, tuple[str, Callable[[Settings], float]]] = {
 _WAITED: dict[str, tuple[str, Callable[[Settings], float]]] = {
     "afe_frozen": ("afe.frozen_s + a scan", lambda s: s.afe.frozen_s + s.afe.scan_period_s),
     "vcu_lost": ("can.vcu_timeout_s", lambda s: s.can.vcu_timeout_s),
+    "estimator_restarted": ("a look at the cells", lambda s: LOOK_S + s.afe.scan_period_s),
     "can_silent": ("can.silent_s", lambda s: s.can.silent_s),
     "tick_overrun": ("timing.overrun_stop_s + 2 ticks", lambda s: s.timing.overrun_stop_s + 2.0 * s.timing.tick_s),
 }

@@ -22,6 +22,7 @@ from bms_daemon.estimation.telling import Warmth, told
 from bms_daemon.model import CapacitySource, Estimate
 
 CELL = cell_of()
+LOOP = cell_of("lfp")
 MODEL = PackModel(CELL, Bounds.of(CELL.file), 0.1)
 SOC = np.array([0.5, 0.6, 0.7])
 READING = Reading(1.0, np.zeros(3), np.full(3, np.nan), np.full(3, 25.0))
@@ -69,15 +70,35 @@ def test_what_was_learned_of_the_capacity_goes_into_counting(monkeypatch: pytest
     assert after.soc.soc == pytest.approx(SOC, abs=1e-3), "no state of charge moves by it"
 
 
-def test_an_estimator_that_begins_anew_keeps_what_was_learned_of_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+EVERYTHING = [
+    *((name, at) for name, rows in (("mean", 7), ("pair_v", 2), ("usual", 2)) for at in range(rows)),
+    *(("cov", (row, row)) for row in range(7)),
+    *((name, ...) for name in ("branch", "noise", "capacity_ah", "current_a")),
+]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("name", "at"), EVERYTHING, ids=lambda each: str(each))
+def test_only_a_cell_that_lost_its_numbers_begins_anew(name: str, at: Any, number: float) -> None:
+    """From what was published, counted on, with what was learned of it; the others go on as if nothing were."""
     learned_ah = np.array([2.9, 2.7, 3.0])
-    cells = three(capacity_ah=learned_ah, resistance=grown(1.1, 1.0, 1.5))
-    lost = replace(cells.soc, filter=replace(cells.soc.filter, mean=np.full_like(cells.soc.filter.mean, np.nan)))
-    monkeypatch.setattr(soc, "step", lambda *_: lost)
-    after = follow(CELL, cells, READING)
-    assert after.restarts == 1
-    assert after.soc.filter.capacity_ah == pytest.approx(learned_ah)
-    assert np.exp(after.soc.filter.mean[3]) == pytest.approx([1.1, 1.0, 1.5], rel=1e-4)
+    cells = three(capacity_ah=learned_ah, resistance=grown(1.1, 1.3, 1.5))
+    rows = getattr(cells.soc.filter, name).copy()
+    rows[at][..., 1] = number
+    lost = replace(cells, soc=replace(cells.soc, filter=replace(cells.soc.filter, **{name: rows})))
+    drawn = replace(READING, dt_s=60.0, current_a=np.full(3, -2.7), mean_a=np.full(3, -2.7))
+    with np.errstate(all="ignore"):
+        after = follow(LOOP, lost, drawn)
+    usual = follow(LOOP, cells, drawn)
+    now, wanted = after.soc, usual.soc
+    assert soc.finite(now)
+    assert now.soc[[0, 2]].tolist() == wanted.soc[[0, 2]].tolist()
+    assert now.soc_sigma[[0, 2]].tolist() == wanted.soc_sigma[[0, 2]].tolist()
+    assert now.filter.capacity_ah == pytest.approx(learned_ah)
+    if after.restarts:
+        assert now.published[1] == pytest.approx(SOC[1] - 2.7 / 60.0 / 2.7, abs=1e-9)
+        assert now.soc_sigma[1] > 2.0 * wanted.soc_sigma[1]
+        assert np.exp(now.filter.mean[3, 1]) == pytest.approx(1.3, rel=1e-2)
 
 
 def test_the_health_that_was_kept_begins_the_next_run() -> None:

@@ -229,6 +229,16 @@ def test_what_a_monitor_says_again_is_no_news() -> None:
     assert 0.03 < found.soc_sigma < 0.1
 
 
+def test_one_message_of_a_monitor_is_heard_once_before_the_next_look() -> None:
+    """Ten a second repeat one count; its sigma is five points, however often it is said."""
+    pack = Pack(LFP, m.Survivor(soc=0.5, soc_sigma=0.14))
+    pack.run(1.5, 0.0, [NAN] * 4)
+    for _ in range(8):
+        shunt = channel(m.ShuntReading(0.0, soc=0.5), now_s=pack.now_s)
+        pack.scan(0.0, [NAN] * 4, shunt=shunt)
+    assert 0.04 < pack.run(1.5, 0.0, [NAN] * 4).soc_sigma < 0.06
+
+
 # ------------------------------------------------------------------ what is told
 def test_temperatures_that_are_not_known_allow_no_power() -> None:
     pack = Pack(survivor=HALF)
@@ -312,13 +322,14 @@ def test_an_estimator_that_lost_its_numbers_begins_anew_from_what_was_published(
         after = step(*args)
         return replace(after, filter=replace(after.filter, mean=np.full_like(after.filter.mean, NAN)))
 
-    pack = Pack(LFP, HALF)
+    pack = Pack(LFP, replace(HALF, soc=0.42, soc_sigma=0.02))
     before = pack.run(3.0, 0.0, 3.295)
     with monkeypatch.context() as patch:
         patch.setattr(soc_module, "step", lost)
         found = pack.run(1.0, 0.0, 3.295)
     assert (found.restarts, before.restarts) == (1, 0)
     assert found.soc == pytest.approx(before.soc, abs=0.02)
+    assert before.soc == pytest.approx(0.42, abs=0.02), "not one half, where a start that nobody knows begins"
     assert before.soc_sigma < found.soc_sigma < 0.2
     assert (found.recovering, before.recovering) == (True, False)
     later = pack.run(595.0, 0.0, 3.295, dt_s=1.0)

@@ -82,6 +82,24 @@ def test_cells_side_by_side_are_estimated_as_each_alone() -> None:
         assert together.soc_sigma[cell] == pytest.approx(alone.soc_sigma[0], abs=1e-12)
 
 
+def test_a_cell_whose_current_nobody_knows_goes_blind_alone() -> None:
+    """And keeps what a current moves; the one beside it is counted as if there were no other."""
+    first = Reading(1.0, np.array([-3.0, -3.0]), np.array([3.29, 3.29]), np.full(2, 25.0))
+    half = replace(first, current_a=np.array([-2.0, NAN]))
+    known = start(LFP, first, np.full(2, 0.6))
+    for _ in range(30):
+        known = step(LFP, known, first)
+    after = step(LFP, known, half).filter
+    beside = step(LFP, known, replace(first, current_a=np.array([-2.0, -2.0]))).filter
+    blind = step(LFP, known, replace(first, current_a=np.full(2, NAN))).filter
+    for name in ("mean", "cov", "pair_v", "branch", "noise", "current_a", "usual", "capacity_ah", "strange"):
+        now, counted, unseen = (getattr(each, name) for each in (after, beside, blind))
+        assert now[..., 0] == pytest.approx(counted[..., 0], rel=1e-9, abs=1e-15), name
+        assert now[..., 1] == pytest.approx(unseen[..., 1], rel=1e-9, abs=1e-15), name
+    for name in ("mean", "cov", "pair_v", "branch", "current_a", "usual"):
+        assert getattr(beside, name)[..., 1] != pytest.approx(getattr(blind, name)[..., 1], rel=1e-9, abs=1e-15), name
+
+
 @pytest.mark.parametrize("soc", [0.02, 0.3, 0.97])
 def test_an_unknown_start_at_rest_is_where_the_voltage_says(soc: float) -> None:
     first = start(NMC, reading(0.0, float(NMC.ocv_v(one(soc), one(25.0))[0])))
@@ -112,6 +130,8 @@ def test_a_start_that_somebody_knows_well_is_believed_and_a_missing_one_is_not()
     unknown = start(NMC, reading(0.0, volts), one(NAN), one(0.002))
     assert unknown.soc[0] == pytest.approx(0.55, abs=0.005)
     assert np.isfinite(start(NMC, reading(0.0, volts), one(0.53), one(0.0)).filter.cov).all()
+    doubtless = start(NMC, reading(0.0, volts), one(0.53), one(NAN))
+    assert doubtless.soc_sigma[0] == unknown.soc_sigma[0], "a sigma that is none makes the value none"
 
 
 def test_an_aged_cell_is_counted_with_its_own_capacity_and_expected_with_its_own_resistance() -> None:

@@ -228,4 +228,26 @@ def test_unseen_time_lets_pairs_relax_and_keeps_the_mean() -> None:
     after = pass_blind(NMC, before, 600.0, TUNING)
     assert after.pair_v[:, 0] == pytest.approx([0.1 * exp(-600.0 / tau) for tau in TAU_S])
     assert after.mean[SOC, 0] == 0.5
-    assert after.cov[SOC, SOC, 0] == pytest.approx(0.02**2 + (0.5 * 600.0 / 3600.0) ** 2)
+    assert after.cov[SOC, SOC, 0] == pytest.approx((0.02 + 0.5 * 600.0 / 3600.0) ** 2)
+
+
+def test_unseen_current_lasts_so_its_doubt_does_not_depend_on_the_steps() -> None:
+    slow = fast = fresh()
+    for _ in range(360):
+        fast = pass_blind(NMC, fast, 1.0, TUNING)
+    slow = pass_blind(NMC, slow, 360.0, TUNING)
+    assert fast.cov[SOC, SOC, 0] == pytest.approx(slow.cov[SOC, SOC, 0])
+    assert fast.cov[SOC, SOC, 0] == pytest.approx(0.07**2)
+
+
+def test_unseen_time_makes_nothing_more_certain_and_nothing_less_than_anything() -> None:
+    assert pass_blind(NMC, fresh(), 1e6, TUNING).cov[SOC, SOC, 0] == 1.0
+    wild = fresh()
+    wild.cov[SOC, SOC] = 1.3
+    assert pass_blind(NMC, wild, 1.0, TUNING).cov[SOC, SOC, 0] == 1.3
+
+
+def test_beyond_the_curve_s_end_its_slope_is_one_of_the_curve() -> None:
+    beyond = fresh(1.07)
+    after = correct(NMC, beyond, one(4.2), one(0.0), WARM, SEEN, TUNING)
+    assert np.isfinite(after.mean).all() and after.mean[SOC, 0] <= 1.02
