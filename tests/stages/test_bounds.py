@@ -8,6 +8,7 @@ import pytest
 
 from bms_daemon.app import load_settings
 from bms_daemon.config.schema import Section, Settings
+from bms_daemon.estimation.estimate import PERIOD_S
 from bms_daemon.model import Reaction
 from bms_daemon.stages.bounds import Bound, bounds, table
 
@@ -37,6 +38,7 @@ def bound(settings: Settings, row: str, code: str, reaction: Reaction) -> Bound:
         ("S03", "cell_over_voltage_critical", R.OPEN, 0.309, 0.309),  # 0.069 + 2 x 0.1 + 0.04, more than 0.3
         ("S07", "cells_absent", R.STOP, 0.409, 0.909),  # 3 scans; without a current 0.5 s of grace
         ("S13", "sum_mismatch", R.STOP, 0.5, 2.5),
+        ("P17", "estimator_restarted", R.DERATE, PERIOD_S + 0.14, None),  # the next look, a scan, 2 ticks
         ("S14", "cell_missing", R.OPEN, 0.309, 0.309),
         ("S17", "afe_lost", R.STOP, 0.5, 1.0),
         ("S30", "over_current_discharge", R.OPEN, 0.243, 0.243),  # the chip's current slot is 3 ms
