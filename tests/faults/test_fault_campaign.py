@@ -16,7 +16,7 @@ from bms_daemon.offline.campaign_result import Result
 ROOT = Path(__file__).parent.parent.parent
 CATALOGUE = {
     *("S03", "S06", "S07", "S13", "S14", "S17", "S24", "S30", "S33", "S48", "S49", "B02", "B03"),
-    *("A01", "A02", "A03", "A05", "A11", "A12", "A16", "A22", "C01", "C04", "C10", "P02", "P06", "P07", "F03"),
+    *("A01", "A02", "A03", "A05", "A11", "A12", "A16", "A22", "C01", "C04", "C10", "P02", "P06", "P07", "P17", "F03"),
 }
 HASTY = {"contactor.precharge_min_s": 0.001, "contactor.precharge_ratio": 0.2, "sim.world.contactor.weld_a": 1e5}
 pytestmark = pytest.mark.xdist_group("campaign")  # one worker runs it, once
