@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from bms_daemon.model import Actuated, AfeScan, Command, Raw, ShuntReading, TempScan
@@ -14,6 +15,37 @@ class ByteBus(Protocol):
     async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
         """Write, then read ``read_len`` bytes after a repeated start. Either part may be empty."""
         ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpiFrame:
+    """One period of chip select low. ``low_s``: it lasts at least this long; ``gap_s``: a pause behind it."""
+
+    data: bytes
+    low_s: float = 0.0
+    gap_s: float = 0.0
+
+
+class SpiBus(Protocol):
+    """A chip select on SPI. Raises BusFault within its time-out, never blocks the loop."""
+
+    async def transfer(self, frames: Sequence[SpiFrame]) -> list[bytes]:
+        """Send frames one behind the other; of each, as many bytes as were sent."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class CanPort(Protocol):
+    """Frames of a sensor's bus, 11-bit identifiers. Both raise BusFault("gone") when the interface is lost."""
+
+    async def receive(self) -> list[tuple[int, bytes]]:
+        """Wait for at least one frame; all that have come, oldest first."""
+        ...
+
+    async def send(self, frame_id: int, data: bytes) -> None: ...
 
     def close(self) -> None: ...
 
@@ -64,6 +96,10 @@ class Afe(Protocol):
 
 class CurrentSensor(Protocol):
     """A sensor that speaks by itself: ``read`` waits for its next complete, checked message."""
+
+    async def setup(self) -> None:
+        """Have it speak as its settings say; returns when it has confirmed. Before that its messages mean nothing."""
+        ...
 
     async def read(self) -> ShuntReading: ...
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bms_daemon.config.load import load
-from bms_daemon.config.schema import Section, Settings
+from bms_daemon.config.schema import Settings
+from bms_daemon.config.section import Section
 from bms_daemon.drivers import registry
 
 

@@ -151,14 +151,14 @@ def _rig(
     receiver: Receiver,
     wiring: _Wiring,
 ) -> tuple[LiveRig, tuple[Source, ...]]:
-    driver = registry.make_afe(settings.afe.kind, hardware.i2c, settings.afe.settings, settings.pack.series)
+    driver = registry.make_afe(settings.afe.kind, hardware.afe_bus, settings.afe.settings, settings.pack.series)
     afe = wiring.afe = AfeSource(driver, settings.afe, wiring.is_open, wiring.nudge)
     fitted = used_roles(settings)
     pins = PinSource(hardware.lines, fitted, settings.gpio.read_period_s, wiring.edge)
     sources: list[Source] = [afe.run]
     shunt = None
-    if settings.shunt is not None and hardware.serial is not None:
-        sensor = registry.make_shunt(settings.shunt.kind, hardware.serial, settings.shunt.settings)
+    if settings.shunt is not None and hardware.shunt_port is not None:
+        sensor = registry.make_shunt(settings.shunt.kind, hardware.shunt_port, settings.shunt.settings)
         shunt = ShuntSource(sensor, settings.shunt.period_s)
         sources.append(shunt.run)
     sources += _simulated(settings, hardware)

@@ -77,14 +77,14 @@ def _picture(snapshot: Snapshot) -> dict[str, object]:
     scan, temps = snapshot.measured.cells.value, snapshot.measured.temps.value
     picture: dict[str, object] = {
         "current_a": _rounded(snapshot.measured.current_a),
+        "link_v": _rounded(snapshot.measured.link_v),
         "soc": _rounded(snapshot.estimate.soc),
     }
     if scan is not None:
         picture |= {
             "min_cell_v": _rounded(scan.cell_v.min()),
             "max_cell_v": _rounded(scan.cell_v.max()),
-            "link_v": _rounded(scan.link_v),
-        }
+        } | ({"afe": scan.note} if scan.note else {})
     if temps is not None:
         picture |= {"probe_degc": [_rounded(value) for value in temps.probe_degc.tolist()]}
     return picture

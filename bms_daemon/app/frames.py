@@ -31,7 +31,7 @@ def users(settings: Settings, database: Database) -> list[Outgoing]:
 
 def _sender(settings: Settings, configuration: str) -> Identity:
     major, minor, patch = (int(part) for part in __version__.split(".")[:3])
-    probes = len(getattr(settings.afe.settings, "probes", ()))
+    probes = settings.afe.settings.probe_count
     profile = 1 if settings.node.profile == "vehicle" else 0
     return Identity(
         settings.node.id, profile, settings.pack.series, probes, (major, minor, patch), int(configuration[:8], 16)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from bms_daemon.app.slot import Slot
 from bms_daemon.model import BusFault, Pins, ShuntReading
 from bms_daemon.ports import CurrentSensor, Lines
 
+T = TypeVar("T")
 RETRY_S = 0.2
+SILENT = 3.0  # periods
+SETUP_TIMEOUT_S = 5.0
 BOUNCE_S = 0.01  # a sound contact that moves comes to rest within this time
 CHATTER_S = 1.0
 CONTACTS = ("main_aux", "precharge_aux")
@@ -27,17 +31,33 @@ class ShuntSource:
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
+        """Never ends by itself. What fails becomes a failed sample."""
+        await self._set_up()
         while True:
-            try:
-                async with asyncio.timeout(3.0 * self._period_s):
-                    reading = await self._sensor.read()
-            except TimeoutError:
-                self.slot.fail("silent", self._loop.time())
-            except BusFault as fault:
-                self.slot.fail(str(fault), self._loop.time())
-                await asyncio.sleep(RETRY_S)
-            else:
+            reading = await self._tried(self._sensor.read, SILENT * self._period_s)
+            if reading is not None:
                 self.slot.put(reading, self._loop.time())
+
+    async def _set_up(self) -> None:
+        done = False
+        while not done:
+            done = await self._tried(self._confirmed, SETUP_TIMEOUT_S) or False
+
+    async def _confirmed(self) -> bool:
+        await self._sensor.setup()
+        return True
+
+    async def _tried(self, call: Callable[[], Awaitable[T]], timeout_s: float) -> T | None:
+        """What a call gives; None for one that failed, which is told."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await call()
+        except TimeoutError:
+            self.slot.fail("silent", self._loop.time())
+        except BusFault as fault:
+            self.slot.fail(str(fault), self._loop.time())
+            await asyncio.sleep(RETRY_S)
+        return None
 
 
 class Chatter:

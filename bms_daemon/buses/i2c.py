@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
 import math
-from collections.abc import Callable, Iterable
-from queue import SimpleQueue
-from threading import Thread
+from collections.abc import Iterable
 from typing import cast
 
 from smbus2 import SMBus, i2c_msg
 
+from bms_daemon.buses.worker import Worker
 from bms_daemon.model import BusFault
 
 _I2C_RETRIES, _I2C_TIMEOUT, _I2C_SLAVE = 0x0701, 0x0702, 0x0703  # linux/i2c-dev.h
@@ -39,7 +37,6 @@ _HELP = {
     "denied": "add the daemon's user to the group i2c, or allow the device in the unit (DeviceAllow)",
     "busy": "a kernel driver owns this address: unload or unbind it",
 }
-_Job = tuple[Callable[[], bytes], "asyncio.Future[bytes]"]
 
 
 class I2cBus:
@@ -52,45 +49,20 @@ class I2cBus:
         self._path = path
         self._timeout_s = timeout_s
         self._bus = _open(path, addresses, timeout_s)
-        self._turn = asyncio.Lock()
-        self._late = False
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        Thread(target=_work, args=(self._jobs, self._bus.close), name=f"i2c {path}", daemon=True).start()
+        self._worker: Worker[bytes] = Worker(f"i2c {path}", self._bus.close)
 
     async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:
-        """Write and read with a repeated start. Raises BusFault at the latest ``timeout_s`` after its turn has come.
-
-        A call that hangs in the kernel costs its own caller a BusFault("timeout"), and everybody BusFault("busy")
-        until it has come back.
-        """
-        async with self._turn:
-            if self._late:
-                raise BusFault("busy", f"{self._path}: an earlier transfer still hangs in the kernel")
-            job = self._post(lambda: self._transfer(address, write, read_len))
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await asyncio.shield(job)
-            except TimeoutError:
-                self._late = not job.done()
-                raise BusFault("timeout", f"{self._path}: address 0x{address:02X}, {self._timeout_s:g} s") from None
-            except OSError as error:
-                kind = _KINDS.get(error.errno or 0, "framing")
-                raise BusFault(kind, f"{self._path}: address 0x{address:02X}: {error.strerror}") from error
+        """Write and read with a repeated start. Raises BusFault at the latest ``timeout_s`` after its turn has come."""
+        what = f"address 0x{address:02X}"
+        try:
+            return await self._worker.run(lambda: self._transfer(address, write, read_len), self._timeout_s, what)
+        except OSError as error:
+            kind = _KINDS.get(error.errno or 0, "framing")
+            raise BusFault(kind, f"{self._path}: {what}: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the device once the worker is through with what it has been given."""
-        self._jobs.put(None)
-
-    def _post(self, call: Callable[[], bytes]) -> asyncio.Future[bytes]:
-        job: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        job.add_done_callback(self._done)
-        self._jobs.put((call, job))
-        return job
-
-    def _done(self, job: asyncio.Future[bytes]) -> None:
-        self._late = False
-        if not job.cancelled():
-            job.exception()  # a caller that left does not ask for it
+        self._worker.close()
 
     def _transfer(self, address: int, write: bytes, read_len: int) -> bytes:
         """In the worker: one combined message."""
@@ -122,25 +94,3 @@ def _refusal(error: OSError, what: str) -> BusFault:
     kind = _KINDS.get(error.errno or 0, "gone")
     hint = f"; {_HELP[kind]}" if kind in _HELP else ""
     return BusFault(kind, f"{what}: {error.strerror}{hint}")
-
-
-def _work(jobs: SimpleQueue[_Job | None], close: Callable[[], None]) -> None:
-    """The worker thread: calls one after the other, results back to the loop, which may be gone by then."""
-    while (job := jobs.get()) is not None:
-        call, future = job
-        try:
-            result: bytes | Exception = call()
-        except Exception as error:
-            result = error
-        with contextlib.suppress(RuntimeError):
-            future.get_loop().call_soon_threadsafe(_settle, future, result)
-    close()
-
-
-def _settle(future: asyncio.Future[bytes], result: bytes | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)

@@ -147,8 +147,8 @@ POWER_LIMITS: dict[str, Getter] = {
 }
 PACK: dict[str, Getter] = {
     "StackVoltage": _gated(lambda s: s.measured.cells, lambda scan: scan.stack_v),
-    "PackVoltage": _gated(lambda s: s.measured.cells, lambda scan: scan.pack_v),
-    "LinkVoltage": _gated(lambda s: s.measured.cells, lambda scan: scan.link_v),
+    "PackVoltage": lambda s: s.measured.pack_v,
+    "LinkVoltage": lambda s: s.measured.link_v,
     "Current": lambda s: s.measured.current_a,
 }
 MIN_MAX: dict[str, Getter] = {

@@ -123,8 +123,7 @@ def left(estimate: Estimate) -> Row:
 def contactors(snapshot: Snapshot) -> Row:
     """Commands and contacts of the path, and the link's voltage against the pack's."""
     command, pins = snapshot.command, snapshot.measured.pins
-    scan = usable(snapshot.measured.cells)
-    link_v, pack_v = (scan.link_v, scan.pack_v) if scan is not None else (math.nan, math.nan)
+    link_v, pack_v = snapshot.measured.link_v, snapshot.measured.pack_v
     share = link_v / pack_v if pack_v > 1.0 else math.nan
     return [
         ("path      ", "dim"),

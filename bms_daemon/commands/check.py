@@ -62,7 +62,7 @@ def _report(path: Path, settings: Settings, timing: bool) -> None:
     print(f"{path}: good. {what}; configuration {config_hash(settings)[:12]}")
     for text in advice(settings):
         print(f"  note: {text}")
-    hardware: dict[str, float] = getattr(settings.afe.settings, "hardware_limits", dict)()
+    hardware = settings.afe.settings.hardware_limits()
     for key, value in hardware.items():
         print(f"  hardware limit {key} = {value:.6g}")
     if timing:

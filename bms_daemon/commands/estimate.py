@@ -40,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
     from bms_daemon.offline.columns import ColumnError
     from bms_daemon.offline.estimate import estimate
 
+    if args.out.exists() and args.recording.exists() and args.out.samefile(args.recording):
+        print(f"{args.out}: is the recording itself; give another name to -o", file=sys.stderr)
+        return USAGE
     try:
         cell = Cell(load_cell(args.cell))
         columns = load_cell_map(args.columns)

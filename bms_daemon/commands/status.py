@@ -87,7 +87,7 @@ def _pack(snapshot: dict[str, Any]) -> list[tuple[str, str]]:
         ("health", _health(estimate["ageing"])),
         ("power for 10 s", _power(estimate["power"])),
         ("current", _number(measured["current_a"], "A") + " (positive: charging)"),
-        ("pack", f"{_number(scan.get('pack_v'), 'V')}, link {_number(scan.get('link_v'), 'V')}"),
+        ("pack", f"{_number(measured['pack_v'], 'V')}, link {_number(measured['link_v'], 'V')}"),
         ("cells", _range(scan.get("cell_v"), "V", 3)),
         ("probes", _range(temps.get("probe_degc"), "degC", 1)),
     ]

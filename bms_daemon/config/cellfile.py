@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from bms_daemon.config.schema import CellVolts, Degrees, Seconds, Section
+from bms_daemon.config.section import CellVolts, Degrees, Seconds, Section
 
 Row = Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=200)]
 Table = Annotated[tuple[Row, ...], Field(strict=False, min_length=1, max_length=24)]

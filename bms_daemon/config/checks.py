@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from bms_daemon.config.chemistry import ENVELOPES
-from bms_daemon.config.schema import Line, Section, Settings
+from bms_daemon.config.schema import Line, Settings
+from bms_daemon.config.section import Section
 
 Found = tuple[str, str, str]  # key, value, what would be right
 
@@ -31,6 +32,8 @@ CEILINGS = (
 )
 
 SHUNT_PERIOD_S = 5.0
+PROTECTING_PERIOD_S = 0.1  # of a shunt that over-current goes by
+QUANTITIES = {"current_a": "current", "pack_v": "pack voltage", "link_v": "link voltage"}
 UNIT_WATCHDOG_S = 3.0  # WatchdogSec= of systemd/bms-core@.service
 GRACE_S = {"home": 2.0, "vehicle": 5.0}  # STOP waits no longer for low current
 
@@ -48,6 +51,7 @@ def cross_checks(settings: Settings) -> list[Found]:
         *_timeouts(settings),
         *_bus(settings),
         *_fitted(settings),
+        *_measured(settings),
         *_simulated(settings),
     ]
 
@@ -74,7 +78,7 @@ def _envelope(settings: Settings) -> Iterator[Found]:
 
 def _hardware_limits(settings: Settings) -> Iterator[Found]:
     """The chip stands behind the daemon: its limits, as it rounds them, lie outside the daemon's own."""
-    hardware = _chip_limits(settings)
+    hardware = settings.afe.settings.hardware_limits()
     cell, current = settings.cell, settings.current
     outside = (
         ("over_voltage_v", cell.critical_max_v, 1.0),
@@ -87,12 +91,6 @@ def _hardware_limits(settings: Settings) -> Iterator[Found]:
             side_name = "below" if side > 0 else "above"
             text = f"the chip rounds it to {hardware[key]:.4g}; it must not lie {side_name} the daemon's own {own:.4g}"
             yield f"afe.settings.{key}", str(getattr(settings.afe.settings, key, "")), text
-
-
-def _chip_limits(settings: Settings) -> dict[str, float]:
-    """The chip's own limits as it rounds them; empty for one that has none."""
-    limits: dict[str, float] = getattr(settings.afe.settings, "hardware_limits", dict)()
-    return limits
 
 
 def _pins(settings: Settings) -> Iterator[Found]:
@@ -116,10 +114,17 @@ def _power_path(settings: Settings) -> Iterator[Found]:
         yield "gpio.main_aux", "", "is required by contactor.aux_feedback"
     if contactor.precharge_min_s >= contactor.precharge_s:
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), "must be below contactor.precharge_s"
-    two_scans_s = 2.0 * settings.afe.scan_period_s
+    two_scans_s = 2.0 * _link_period_s(settings)
     if contactor.topology == "main_precharge" and contactor.precharge_min_s < two_scans_s:
         text = f"must be at least {two_scans_s:g} s, two scans: sooner nobody has seen the link"
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), text
+
+
+def _link_period_s(settings: Settings) -> float:
+    """How often somebody measures the link."""
+    if settings.shunt is None or "link_v" in settings.afe.settings.measures:
+        return settings.afe.scan_period_s
+    return settings.shunt.period_s
 
 
 def _timing(settings: Settings) -> Iterator[Found]:
@@ -134,6 +139,8 @@ def _timing(settings: Settings) -> Iterator[Found]:
         yield "timing.open_grace_s", str(timing.open_grace_s), f"must be at most {grace_s} s for this node.profile"
     if settings.shunt is not None and settings.shunt.period_s > SHUNT_PERIOD_S:
         yield "shunt.period_s", str(settings.shunt.period_s), f"must be at most {SHUNT_PERIOD_S} s"
+    elif settings.shunt is not None and "current_a" not in afe.settings.measures:
+        yield from _protecting(settings.shunt.period_s, timing.tick_s)
     if afe.transfer_timeout_s > afe.scan_period_s:
         yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
     if afe.frozen_s < 2.0 * afe.scan_period_s:
@@ -142,9 +149,16 @@ def _timing(settings: Settings) -> Iterator[Found]:
         yield "fan.on_degc", str(settings.fan.on_degc), f"must be below fan.full_degc = {settings.fan.full_degc}"
 
 
+def _protecting(period_s: float, tick_s: float) -> Iterator[Found]:
+    """A shunt that protection goes by, as the AFE measures no current: not slower than a scan, nor than ticks see."""
+    if not tick_s <= period_s <= PROTECTING_PERIOD_S:
+        text = f"must lie between {tick_s} s, a tick, and {PROTECTING_PERIOD_S} s: no other current protects the pack"
+        yield "shunt.period_s", str(period_s), text
+
+
 def _timeouts(settings: Settings) -> Iterator[Found]:
     """Whoever is faster acts first: tick, dead-man, the chip's watchdog, the unit's, the board's."""
-    timing, chip_s = settings.timing, _chip_limits(settings).get("host_watchdog_s")
+    timing, chip_s = settings.timing, settings.afe.settings.hardware_limits().get("host_watchdog_s")
     if chip_s is not None and not timing.dead_man_s < chip_s < UNIT_WATCHDOG_S:
         text = f"must lie between timing.dead_man_s = {timing.dead_man_s} and the unit's watchdog, {UNIT_WATCHDOG_S} s"
         yield "afe.settings.host_watchdog_s", f"{chip_s:g}", text
@@ -159,16 +173,25 @@ def _bus(settings: Settings) -> Iterator[Found]:
 
 def _fitted(settings: Settings) -> Iterator[Found]:
     """The chip must measure every cell of the pack, and as many probes as are required."""
-    inputs = getattr(settings.afe.settings, "cell_inputs", None)
     try:
-        if inputs is not None:
-            inputs(settings.pack.series)
+        settings.afe.settings.fit(settings.pack.series)
     except ValueError as error:
         yield "pack.series", str(settings.pack.series), str(error)
-    required, probes = settings.temperature.probes_required, getattr(settings.afe.settings, "probes", None)
-    if probes is not None and len(probes) < required:
-        text = f"must be at most {len(probes)}, as many as afe.settings.probes names"
+    required, probes = settings.temperature.probes_required, settings.afe.settings.probe_count
+    if probes < required:
+        text = f"must be at most {probes}, as many as afe.settings.probes names"
         yield "temperature.probes_required", str(required), text
+
+
+def _measured(settings: Settings) -> Iterator[Found]:
+    """Somebody must measure the current and the terminals: without them nothing closes and nothing is protected."""
+    fitted = {f"afe.kind {settings.afe.kind}": settings.afe.settings.measures}
+    if settings.shunt is not None:
+        fitted[f"shunt.kind {settings.shunt.kind}"] = settings.shunt.settings.measures
+    for quantity, what in QUANTITIES.items():
+        if not any(quantity in measures for measures in fitted.values()):
+            text = f"measures no {what} here; a [shunt] that does is needed"
+            yield "afe.kind", repr(settings.afe.kind), text
 
 
 def _simulated(settings: Settings) -> Iterator[Found]:
@@ -184,7 +207,7 @@ def _simulated(settings: Settings) -> Iterator[Found]:
 
 def advice(settings: Settings) -> list[str]:
     """What is allowed and worth knowing."""
-    hardware = _chip_limits(settings)
+    hardware = settings.afe.settings.hardware_limits()
     found = ["one contactor carries both directions: when only one is blocked and current flows on, the pack stops"]
     trip_a = min(
         (hardware[key] for key in ("short_circuit_a", "over_current_discharge_a") if key in hardware), default=0.0

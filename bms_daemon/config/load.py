@@ -14,9 +14,11 @@ from pydantic import ValidationError
 
 from bms_daemon.config.cellfile import CellFileError
 from bms_daemon.config.checks import cross_checks
+from bms_daemon.config.driver_tables import AfeTable, ShuntTable
 from bms_daemon.config.mend import Mender
 from bms_daemon.config.pack_cell import pack_cell
-from bms_daemon.config.schema import Section, Settings
+from bms_daemon.config.schema import Settings
+from bms_daemon.config.section import Section
 
 ModelOf = Callable[[str, str], type[Section]]  # (role, kind) -> a driver's settings model; ValueError if there is none
 SCHEMA = 1
@@ -105,32 +107,38 @@ def _relations(table: dict[str, Any], model_of: ModelOf, problems: list[Problem]
     return []
 
 
-DRIVER_TABLES = (("afe", "afe", "settings"), ("shunt", "shunt", "settings"), ("sim", "world", "world"))
+DRIVER_TABLES: tuple[tuple[str, str, str, type[Section]], ...] = (
+    ("afe", "afe", "settings", AfeTable),
+    ("shunt", "shunt", "settings", ShuntTable),
+    ("sim", "world", "world", Section),
+)
+"""Section, role, key, and what stands in for a table that is wrong, so that the rest of the file is judged too."""
 
 
 def _with_drivers(table: dict[str, Any], model_of: ModelOf, problems: list[Problem]) -> dict[str, Any]:
     """Replace the drivers' own tables by their models, so that one validation sees everything."""
     built = dict(table)
-    for section, role, key in DRIVER_TABLES:
+    for section, role, key, instead in DRIVER_TABLES:
         inner = built.get(section)
         if isinstance(inner, dict):
-            built[section] = {**inner, key: _driver_table(inner, section, role, key, model_of, problems)}
+            built[section] = {**inner, key: _driver_table(inner, section, role, key, model_of, problems) or instead()}
     return built
 
 
 def _driver_table(
     inner: dict[str, Any], section: str, role: str, key: str, model_of: ModelOf, problems: list[Problem]
-) -> Any:
+) -> Section | None:
+    """None where it is wrong."""
     try:
         model = model_of(role, str(inner.get("kind", "")))
     except ValueError as error:
         problems.append(Problem(f"{section}.kind", repr(inner.get("kind")), str(error)))
-        return Section()
+        return None
     try:
         return model.model_validate_json(json.dumps(inner.get(key, {}), default=str))
     except ValidationError as error:
         problems.extend(_problems(error, f"{section}.{key}"))
-        return Section()
+        return None
 
 
 def _validated(table: dict[str, Any], problems: list[Problem]) -> Settings | None:

@@ -5,20 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
-Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
-Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]
-Degrees = Annotated[float, Field(ge=-60.0, le=200.0)]
-CellVolts = Annotated[float, Field(ge=0.0, le=6.0)]
-Amps = Annotated[float, Field(gt=0.0, le=5000.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values are not converted, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from bms_daemon.config.driver_tables import AfeTable, ShuntTable
+from bms_daemon.config.section import Amps, CellVolts, Degrees, Name, Ratio, Seconds, Section
 
 
 class Node(Section):
@@ -97,20 +87,20 @@ class Afe(Section):
     """The analog front end: ``kind`` names the driver, ``settings`` is the driver's own table."""
 
     kind: Name
-    bus: str = Field(description="I2C device node, or sim when a [sim] table is present.")
+    bus: str = Field(description="I2C or SPI device node, or sim when a [sim] table is present.")
     scan_period_s: Seconds = 0.1
     temp_period_s: Seconds = 1.0
     transfer_timeout_s: Seconds = 0.05
     frozen_s: Seconds = Field(default=0.7, description="A chip that proves no new conversion for this long is frozen.")
     settling_scans: int = Field(ge=1, le=50, default=5, description="Good scans after power-up before anything is believed.")
-    settings: SerializeAsAny[Section]
+    settings: SerializeAsAny[AfeTable]
 
 
 class Shunt(Section):
     kind: Name
-    port: str = Field(description="Serial device by id, or sim when a [sim] table is present.")
+    port: str = Field(description="Serial device by id, CAN interface, or sim when a [sim] table is present.")
     period_s: Seconds = Field(default=1.0, description="How often the sensor speaks.")
-    settings: SerializeAsAny[Section]
+    settings: SerializeAsAny[ShuntTable]
 
 
 class Line(Section):

@@ -213,7 +213,9 @@ class Driver:
 
     async def _once(self, register: int, data: bytes, length: int) -> bytes:
         message = bytes((register,)) + data
-        if not (self._settings.crc and length):
-            return await self._bus.transfer(self._address, message, length)
-        raw = await self._bus.transfer(self._address, message, 2 * length)
-        return codec.check_read(self._address, register, raw)
+        checked = self._settings.crc and length
+        asked = 2 * length if checked else length
+        raw = await self._bus.transfer(self._address, message, asked)
+        if len(raw) != asked:
+            raise BusFault("framing", f"register 0x{register:02X}: {len(raw)} bytes came, {asked} were asked for")
+        return codec.check_read(self._address, register, raw) if checked else raw

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bms_daemon.config.schema import Amps, CellVolts, Seconds, Section
+from bms_daemon.config.driver_tables import AfeTable, Quantity
+from bms_daemon.config.section import Amps, CellVolts, Seconds
 from bms_daemon.drivers import bq76952_memory as memory
 from bms_daemon.drivers.bq76952_codec import CELLS
 from bms_daemon.drivers.bq76952_limits import LIMITS, decode_limits, encode_limits
@@ -18,7 +19,7 @@ _OUTPUTS = ("alert_pin", "dchg_pin", "ddsg_pin")
 _DISCHARGE_LADDER = ("over_current_discharge_a", "over_current_discharge_fast_a", "short_circuit_a")
 
 
-class Settings(Section):
+class Settings(AfeTable):
     """Limits are given as wanted; ``hardware_limits`` says what the chip makes of them."""
 
     address: int = Field(ge=0x08, le=0x77, default=0x08)
@@ -84,9 +85,25 @@ class Settings(Section):
         return problems
 
     @property
+    def measures(self) -> frozenset[Quantity]:
+        """Its PACK and LD pins are the terminals."""
+        return frozenset({"current_a", "pack_v", "link_v"})
+
+    @property
+    def chip_s(self) -> tuple[float, float]:
+        """A full loop of cells and probes, and the current's slot (TI SLUUBY2B)."""
+        return 0.069, 0.003
+
+    @property
     def addresses(self) -> tuple[int, ...]:
-        """Addresses that the chip answers to."""
         return (self.address,)
+
+    @property
+    def probe_count(self) -> int:
+        return len(self.probes)
+
+    def fit(self, series: int) -> None:
+        self.cell_inputs(series)
 
     def hardware_limits(self) -> dict[str, float]:
         """Every limit as the chip will round it, by field name, in the field's unit."""

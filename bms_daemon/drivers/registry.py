@@ -5,17 +5,27 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from bms_daemon.config.schema import Section
-from bms_daemon.ports import Afe, ByteBus, CurrentSensor, SerialPort
+from bms_daemon.config.section import Section
+from bms_daemon.ports import Afe, ByteBus, CanPort, CurrentSensor, SerialPort, SpiBus
 
-_KINDS: dict[str, tuple[str, ...]] = {"afe": ("bq76952",), "shunt": ("vedirect",)}
+WIRES: dict[str, dict[str, str]] = {
+    "afe": {"bq76952": "i2c", "ltc681x": "spi", "bq769x0": "i2c", "sbs": "i2c"},
+    "shunt": {"vedirect": "serial", "ivts": "can", "lem_cab": "can"},
+}
+"""What each kind of a role hangs on."""
 
 
 def kinds(role: str) -> tuple[str, ...]:
     """Every kind of a role, "afe" or "shunt". Raises ValueError for another role."""
-    if role not in _KINDS:
-        raise ValueError(f"no role {role!r}; there are {', '.join(_KINDS)}")
-    return _KINDS[role]
+    if role not in WIRES:
+        raise ValueError(f"no role {role!r}; there are {', '.join(WIRES)}")
+    return tuple(WIRES[role])
+
+
+def wire(role: str, kind: str) -> str:
+    """What a kind hangs on: i2c, spi, serial or can. Raises ValueError for a kind that does not exist."""
+    _known(role, kind)
+    return WIRES[role][kind]
 
 
 def settings_model(role: str, kind: str) -> type[Section]:
@@ -24,19 +34,23 @@ def settings_model(role: str, kind: str) -> type[Section]:
     return model
 
 
-def make_afe(kind: str, bus: ByteBus, settings: Section, series: int) -> Afe:
+def make_afe(kind: str, bus: ByteBus | SpiBus, settings: Section, series: int) -> Afe:
     """The analog front end of ``series`` cells. Raises ValueError for an unknown kind and for cells that do not fit."""
     driver: Afe = _module("afe", kind).Driver(bus, settings, series)
     return driver
 
 
-def make_shunt(kind: str, port: SerialPort, settings: Section) -> CurrentSensor:
+def make_shunt(kind: str, port: SerialPort | CanPort, settings: Section) -> CurrentSensor:
     """The current sensor. Raises ValueError for a kind that does not exist."""
     driver: CurrentSensor = _module("shunt", kind).Driver(port, settings)
     return driver
 
 
-def _module(role: str, kind: str) -> ModuleType:
+def _known(role: str, kind: str) -> None:
     if kind not in kinds(role):
         raise ValueError(f"no {role} of kind {kind!r}; there are {', '.join(kinds(role))}")
+
+
+def _module(role: str, kind: str) -> ModuleType:
+    _known(role, kind)
     return import_module(f"{__package__}.{kind}")

@@ -7,7 +7,8 @@ import re
 
 from pydantic import Field
 
-from bms_daemon.config.schema import Amps, Section
+from bms_daemon.config.driver_tables import ShuntTable
+from bms_daemon.config.section import Amps
 from bms_daemon.drivers.vedirect_codec import Decoder
 from bms_daemon.model import ShuntReading
 from bms_daemon.ports import SerialPort
@@ -18,12 +19,16 @@ _POWER_W, _POWER_RATIO = 5.0, 0.1
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 
-class Settings(Section):
+class Settings(ShuntTable):
     """What readings are possible; anything beyond is not believed."""
 
     max_current_a: Amps = 2000.0
     max_voltage_v: float = Field(gt=0.0, le=2000.0, default=1000.0)
     max_block_bytes: int = Field(ge=128, le=4096, default=512, description="A longer block is noise.")
+
+    @property
+    def baud(self) -> int:
+        return 19200
 
 
 class Driver:
@@ -33,6 +38,9 @@ class Driver:
         self._port = port
         self._settings = settings
         self.decoder = Decoder(settings.max_block_bytes)
+
+    async def setup(self) -> None:
+        """It speaks as it does."""
 
     async def read(self) -> ShuntReading:
         """The next block with a current in it, or the newest if several came at once. Raises BusFault("gone")."""
@@ -56,7 +64,7 @@ def reading_of(block: dict[str, str], settings: Settings) -> ShuntReading | None
     if math.isnan(current_a) or abs(voltage_v * current_a - power_w) > _POWER_W + _POWER_RATIO * abs(power_w):
         return None
     soc = _scaled(block, "SOC", 1e-3, 1.0)
-    return ShuntReading(current_a, voltage_v if voltage_v >= 0.0 else math.nan, soc if soc >= 0.0 else math.nan)
+    return ShuntReading(current_a, voltage_v if voltage_v >= 0.0 else math.nan, soc=soc if soc >= 0.0 else math.nan)
 
 
 def _scaled(block: dict[str, str], label: str, unit: float, largest: float) -> float:

@@ -1,4 +1,4 @@
-"""Counting charge from scan to scan: what passed for good, and what the next step of the estimator has to know."""
+"""Counting charge from sample to sample of the current: what passed for good, and what the estimator's step needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Counting:
     ``blind``: some of the current since then is not known; ``passed_ah`` then lacks it.
     """
 
-    scan_s: float = nan
+    at_s: float = nan
     current_a: float = nan
     since_s: float = nan
     passed_ah: float = 0.0
@@ -26,7 +26,7 @@ class Counting:
     @property
     def span_s(self) -> float:
         """Time since the estimator's last step."""
-        return self.scan_s - self.since_s
+        return self.at_s - self.since_s
 
     @property
     def mean_a(self) -> float:
@@ -35,19 +35,19 @@ class Counting:
 
 
 def count(past: Counting, at_s: float, current_a: float, gap_s: float) -> Counting:
-    """Add a scan: trapezoid over the scans' own times. Longer than ``gap_s``, nobody knows what flowed."""
-    if past.scan_s != past.scan_s:
-        return replace(past, scan_s=at_s, since_s=at_s, current_a=current_a, blind=not isfinite(current_a))
-    span_s = at_s - past.scan_s
+    """Add a sample: trapezoid over the samples' own times. Longer than ``gap_s``, nobody knows what flowed."""
+    if past.at_s != past.at_s:
+        return replace(past, at_s=at_s, since_s=at_s, current_a=current_a, blind=not isfinite(current_a))
+    span_s = at_s - past.at_s
     if span_s <= 0.0:
         return past
     mean_a = 0.5 * (past.current_a + current_a)
     if span_s > gap_s or not isfinite(mean_a):
-        return replace(past, scan_s=at_s, current_a=current_a, blind=True)
+        return replace(past, at_s=at_s, current_a=current_a, blind=True)
     charge_ah = mean_a * span_s / HOUR_S
     return replace(
         past,
-        scan_s=at_s,
+        at_s=at_s,
         current_a=current_a,
         passed_ah=past.passed_ah + charge_ah,
         charged_ah=past.charged_ah + max(0.0, charge_ah),
@@ -57,4 +57,4 @@ def count(past: Counting, at_s: float, current_a: float, gap_s: float) -> Counti
 
 def handed_over(counting: Counting) -> Counting:
     """After the estimator's step: a new span begins."""
-    return replace(counting, since_s=counting.scan_s, passed_ah=0.0, blind=not isfinite(counting.current_a))
+    return replace(counting, since_s=counting.at_s, passed_ah=0.0, blind=not isfinite(counting.current_a))

@@ -1,4 +1,4 @@
-"""The estimate stage: counts every scan's charge and once a second lets the estimators look at every cell."""
+"""The estimate stage: counts every sample of the current, and once a second lets the estimators look at every cell."""
 
 from __future__ import annotations
 
@@ -84,11 +84,14 @@ def _digits(values: FloatArray) -> tuple[float, ...]:
 def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tuple[Estimate, EstimateState]:
     """Take what this tick brought. Without a new scan nothing is counted; a gap adds uncertainty, not charge."""
     scan, restarts = measured.cells.value, state.estimate.restarts
+    if measured.current_fresh:
+        state = _counted(state, measured.current_a, measured.current_s, model)
+    elif measured.current_a != measured.current_a and measured.cells.fresh:
+        state = _counted(state, nan, measured.cells.time_s, model)
     if scan is not None and measured.cells.fresh:
-        state = _counted(state, scan, measured.cells.time_s, model)
         due = state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s
         if due or (state.estimate.power is None and measured.temps.quality is not Quality.FAILED):
-            state = _looked(state, scan, measured.temps, model)
+            state = _looked(state, scan, measured.current_a, measured.temps, model)
     if measured.shunt.fresh:
         state = _heard(state, measured.shunt, measured.health.commissioned)
     state = _recovering(_without_what_is_lost(state, measured), measured.now_s, restarts)
@@ -115,10 +118,11 @@ def _without_what_is_lost(state: EstimateState, measured: Measured) -> EstimateS
     return replace(state, estimate=known)
 
 
-def _counted(state: EstimateState, scan: AfeScan, at_s: float, model: PackModel) -> EstimateState:
-    possible = abs(scan.current_a) <= USUAL.insane_c * model.cell.capacity_ah
-    counting = count(state.counting, at_s, scan.current_a if possible else nan, model.gap_s)
-    resting = not counting.blind and abs(scan.current_a) <= REST_C * model.cell.capacity_ah
+def _counted(state: EstimateState, current_a: float, at_s: float, model: PackModel) -> EstimateState:
+    """Take a sample of the current; NaN where it is not known any more."""
+    possible = abs(current_a) <= USUAL.insane_c * model.cell.capacity_ah
+    counting = count(state.counting, at_s, current_a if possible else nan, model.gap_s)
+    resting = not counting.blind and abs(current_a) <= REST_C * model.cell.capacity_ah
     loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else at_s
     now = replace(
         state.estimate, charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah
@@ -126,11 +130,13 @@ def _counted(state: EstimateState, scan: AfeScan, at_s: float, model: PackModel)
     return replace(state, estimate=now, counting=counting, loaded_s=loaded_s)
 
 
-def _looked(state: EstimateState, scan: AfeScan, temps: Channel[TempScan], model: PackModel) -> EstimateState:
+def _looked(
+    state: EstimateState, scan: AfeScan, current_a: float, temps: Channel[TempScan], model: PackModel
+) -> EstimateState:
     """Let the estimators see every cell, and tell what they make of the pack."""
     warmth = _warmth(temps)
     counting, cells = state.counting, scan.cell_v.size
-    current_a = nan if counting.blind else scan.current_a
+    current_a = nan if counting.blind else current_a
     mean_a = np.full(cells, counting.mean_a)
     reading = Reading(counting.span_s, np.full(cells, current_a), scan.cell_v, np.full(cells, warmth.mean_degc), mean_a)
     if state.cells is None:
@@ -161,7 +167,7 @@ def _seen_enough(state: EstimateState, model: PackModel) -> bool:
     counting, kept = state.counting, state.kept
     started_ah = kept.charge_throughput_ah + kept.discharge_throughput_ah
     travelled_ah = counting.charged_ah + counting.discharged_ah - started_ah
-    return counting.scan_s - state.loaded_s >= REST_S or travelled_ah >= TRAVELLED * model.cell.capacity_ah
+    return counting.at_s - state.loaded_s >= REST_S or travelled_ah >= TRAVELLED * model.cell.capacity_ah
 
 
 def _heard(state: EstimateState, shunt: Channel[ShuntReading], commissioned: bool) -> EstimateState:

@@ -6,31 +6,30 @@ from dataclasses import dataclass, replace
 
 from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.senses import Senses, period_s
 from bms_daemon.estimation.cell import Cell
 from bms_daemon.estimation.sop_bounds import Bounds
 
 TRICKLE_C = 0.05  # what the estimated charge alone leaves: voltage has the last word, full must be reachable; 1/h
-GAPS = 3.0  # scan periods without a scan after which nobody knows what flowed
+GAPS = 3.0  # of the current's periods without a sample, after which nobody knows what flowed
 
 
 @dataclass(frozen=True, slots=True)
 class PackModel:
-    """``gap_s`` is the time without a scan that hides what flowed."""
+    """``gap_s`` is the time without a sample of the current that hides what flowed."""
 
     cell: Cell
     bounds: Bounds
     scan_period_s: float
-
-    @property
-    def gap_s(self) -> float:
-        return GAPS * self.scan_period_s
+    gap_s: float
 
     @classmethod
     def of(cls, settings: Settings) -> PackModel:
         """Raises CellFileError when the cell file cannot be used."""
         file = pack_cell(settings)
         bounds = _bounds(Bounds.of(file), settings)
-        return cls(Cell(file), bounds, settings.afe.scan_period_s)
+        gap_s = GAPS * period_s(settings, Senses.of(settings).current)
+        return cls(Cell(file), bounds, settings.afe.scan_period_s, gap_s)
 
 
 def _bounds(cells: Bounds, settings: Settings) -> Bounds:

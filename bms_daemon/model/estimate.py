@@ -21,6 +21,7 @@ class Binding(IntEnum):
     STALE = 7
     RISING = 8
     RECOVERY = 9
+    BATTERY = 10  # its own gauge asks for it
 
 
 class CapacitySource(IntEnum):

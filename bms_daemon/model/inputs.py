@@ -61,19 +61,27 @@ class Trip(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class AfeScan:
-    """One scan of an AFE. ``conversions`` rises by one for every new conversion that the chip proved."""
+    """One scan of an AFE. ``conversions`` rises by one for every new conversion that the chip proved.
+
+    NaN and None stand for what the chip does not measure and for switch outputs that it does not have. ``note`` says
+    in words what a trip of kind INTERNAL is. ``charge_max_a`` and ``discharge_max_a`` are what a battery with a gauge
+    of its own asks not to be exceeded.
+    """
 
     cell_v: FloatArray
     stack_v: float
-    pack_v: float
-    link_v: float
-    current_a: float
     conversions: int
+    pack_v: float = float("nan")
+    link_v: float = float("nan")
+    current_a: float = float("nan")
     trips: Trip = Trip.NONE
-    charge_on: bool = False
-    discharge_on: bool = False
+    charge_on: bool | None = None
+    discharge_on: bool | None = None
     was_reset: bool = False
     retries: int = 0
+    note: str = ""
+    charge_max_a: float = float("inf")
+    discharge_max_a: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,7 @@ class ShuntReading:
 
     current_a: float
     voltage_v: float = float("nan")
+    link_v: float = float("nan")
     soc: float = float("nan")
 
 

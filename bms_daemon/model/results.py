@@ -70,7 +70,12 @@ class Measured:
     lateness_s: float
     late_run_s: float
     orders: Orders
-    current_a: float  # protection current; NaN when unknown
+    current_a: float  # protection current; NaN when unknown, as the next two
+    pack_v: float  # before the contactors
+    link_v: float  # behind them
+    current_s: float  # when the current was measured
+    current_fresh: bool  # a new current in this tick
+    terminals: Quality  # the worst of who measures current, pack and link
     health: Health
     step_s: float = 0.0  # since the tick before, as it was; ``dt_s`` is what may be integrated over
     trips: Trip = Trip.NONE  # of the newest scan that came, believed or not

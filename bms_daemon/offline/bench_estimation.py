@@ -85,7 +85,7 @@ def _power_s(cell: Cell, cells: int, steps: int) -> float:
 def _whole_s(cell: Cell, count: int, steps: int) -> float:
     """Everything that the daemon does with the cells once a second."""
     first, *rest = _readings(count, steps // 2 + WARM_UP)
-    model = PackModel(cell, Bounds.of(cell.file), 0.1)
+    model = PackModel(cell, Bounds.of(cell.file), 0.1, 0.3)
     cells, estimate, spent_s = begin(cell, first, None), Estimate(), []
     for reading in rest:
         begun_s = cpu_s()

@@ -89,7 +89,8 @@ class SteadyPack:
         linked = self._command.main or now_s > self._precharge_since_s + PRECHARGED_AFTER_S
         link_v = stack_v if linked else 0.0
         on = self._command.charge and self._command.discharge
-        return AfeScan(cell_v, stack_v, stack_v, link_v, self._current_a, self._ticks, charge_on=on, discharge_on=on)
+        current_a = self._current_a
+        return AfeScan(cell_v, stack_v, self._ticks, stack_v, link_v, current_a, charge_on=on, discharge_on=on)
 
 
 def measure(base: Settings, cells: int, ticks: int) -> tuple[list[float], list[float]]:

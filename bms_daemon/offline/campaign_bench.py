@@ -17,13 +17,14 @@ from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
 from bms_daemon.app.keeper import commissioned
 from bms_daemon.config.load import config_hash
-from bms_daemon.config.schema import Section, Settings
+from bms_daemon.config.schema import Settings
+from bms_daemon.config.section import Section
 from bms_daemon.model import BusFault, PackState, Snapshot
 from bms_daemon.offline.campaign_node import Node
 from bms_daemon.runtime.clock import ManualLoop
 from bms_daemon.runtime.journal import Journal
+from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.settings import Constant, WorldSettings
-from bms_daemon.sim.world import Assembly, assemble
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Section)
@@ -94,7 +95,7 @@ class Bench:
         self.assembly = parts = assembly or assemble(settings.sim.world)
         self.node = Node(settings.can.channel)
         self.seen: list[Seen] = []
-        hardware = Hardware(parts.i2c, parts.serial, parts.lines, parts.world)
+        hardware = Hardware(parts.afe_bus, parts.shunt_port, parts.lines, parts.world)
         self.installation: Installation = build(settings, hardware, linked=False)
         self.core = self.installation.core
         self.core.watchers.append(self._watch)

@@ -103,21 +103,21 @@ def _probe(degc: float) -> Act:
 
 def _corrupt(rate: float) -> Act:
     def begin(bench: Bench) -> None:
-        bench.assembly.i2c.faults.flip_rate = rate
+        bench.assembly.afe_bus.faults.flip_rate = rate
 
     return begin
 
 
 def _nack(count: float) -> Act:
     def begin(bench: Bench) -> None:
-        bench.assembly.i2c.faults.nack = count
+        bench.assembly.afe_bus.faults.nack = count
 
     return begin
 
 
 def _stuck(stuck: bool) -> Act:
     def begin(bench: Bench) -> None:
-        bench.assembly.i2c.faults.stuck = stuck
+        bench.assembly.afe_bus.faults.stuck = stuck
 
     return begin
 
@@ -130,7 +130,7 @@ def _wild_reset(bench: Bench) -> None:
 
 def _shunt_silent(silent: bool) -> Act:
     def begin(bench: Bench) -> None:
-        bench.assembly.serial.faults.silent = silent
+        bench.assembly.shunt_port.faults.silent = silent
 
     return begin
 

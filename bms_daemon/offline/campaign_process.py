@@ -19,13 +19,14 @@ from bms_daemon.offline.campaign_bench import Bench, commission, let_go, run_sta
 from bms_daemon.offline.campaign_result import Result, bound_of, late, with_problems
 from bms_daemon.offline.campaign_runs import BOOT
 from bms_daemon.runtime.clock import ManualLoop
+from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.gpio import SimLines
 from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.serial import SimSerial
 from bms_daemon.sim.settings import WorldSettings
 from bms_daemon.sim.taps import Chip
 from bms_daemon.sim.vedirect import VeDirectShunt
-from bms_daemon.sim.world import Assembly, World, assemble
+from bms_daemon.sim.world import World
 
 STEP_S = 0.02
 R = Reaction
@@ -173,7 +174,7 @@ def _reconnected(settings: Settings, old: Assembly, clock: OwnClock) -> Assembly
     i2c = SimI2cBus(lambda now_s: world.sync(now_s + clock.ahead_s))
     i2c.attach(0x08, old.chip)
     serial = SimSerial(talker, lambda now_s: world.sync(now_s + clock.ahead_s))
-    return replace(old, world=world, lines=lines, talker=talker, i2c=i2c, serial=serial)
+    return replace(old, world=world, lines=lines, talker=talker, afe_bus=i2c, shunt_port=serial)
 
 
 # ------------------------------------------------------------------ P06
@@ -216,7 +217,7 @@ async def _crash(mode: str, settings: Settings, rng: random.Random, blank: Resul
     if blank.phase % 2:
         bench.core.watchers.append(in_tick)
     else:
-        bench.assembly.i2c.attach(0x08, Broken(bench.assembly.chip, lambda: raised_s.append(loop.time())))  # type: ignore[arg-type]
+        bench.assembly.afe_bus.attach(0x08, Broken(bench.assembly.chip, lambda: raised_s.append(loop.time())))
     with contextlib.suppress(ZeroDivisionError):
         await asyncio.wait_for(asyncio.shield(run), 1.0)
     problems = [] if run.done() and isinstance(run.exception(), ZeroDivisionError) else ["the core went on"]

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field, ValidationError
 
-from bms_daemon.config.schema import Section
+from bms_daemon.config.section import Section
 from bms_daemon.model import FloatArray
 
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
@@ -21,10 +22,9 @@ from bms_daemon.offline.recording import Recording
 from bms_daemon.offline.timeline import COLD_S, Part, parts_of
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.runtime.journal import Journal
-from bms_daemon.sim.bq76952 import Bq76952
+from bms_daemon.sim.assembly import afe_of, bus_of
 from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import SimLines
-from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.settings import WorldSettings
 from bms_daemon.sim.world import World
 
@@ -108,16 +108,15 @@ def _hardware(recording: Recording, part: Part, settings: Settings, start_s: flo
     assert settings.sim is not None and isinstance(settings.sim.world, WorldSettings)
     data = settings.sim.world
     player = Player(recording, part, data, start_s)
-    chip = Bq76952(player.taps, seed=data.seed, crc=data.chip_crc, shunt_mohm=data.shunt_mohm)
+    chip = afe_of(data, player.taps)
     lines = SimLines(data.board)
     world = World(player, chip, None, lines, CoilGate(data.dead_man_s))
-    bus = SimI2cBus(world.sync)
-    bus.attach(0x08, chip)
+    bus = bus_of(data, chip, world.sync)
     player.on_silence = lambda silent: _silence(bus, silent)
     return player, Hardware(bus, None, lines, world)
 
 
-def _silence(bus: SimI2cBus, silent: bool) -> None:
+def _silence(bus: Any, silent: bool) -> None:
     bus.faults.nack = math.inf if silent else 0.0
 
 
@@ -186,7 +185,7 @@ def fits(recording: Recording, settings: Settings) -> str:
     if settings.shunt is not None:
         return "replay has no shunt to play: leave out [shunt]"
     cells, probes = recording.cell_v.shape[1], recording.probe_degc.shape[1]
-    wired = len(getattr(settings.afe.settings, "probes", ()))
+    wired = settings.afe.settings.probe_count
     if cells != settings.pack.series:
         return f"{cells} cells are selected, pack.series is {settings.pack.series}: choose with --cells"
     return f"{probes} probes are mapped, afe.settings.probes names {wired}" if probes != wired else ""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from bms_daemon.sim.bq76952_adc import Adc, Faults
 from bms_daemon.sim.bq76952_core import Core
 from bms_daemon.sim.bq76952_memory import BLOCK, DataMemory
@@ -56,6 +58,7 @@ class Bq76952:
     ) -> None:
         adc = Adc(taps, shunt_mohm, noise_v, noise_sense_v, seed)
         adc.wire(wiring if wiring is not None else (1 << len(taps.cell_v)) - 1)
+        self._taps = taps
         self._core = Core(taps, adc)
         self._crc = crc
         self._write_address = bytes([address << 1])
@@ -85,9 +88,10 @@ class Bq76952:
         self._reset_wire()
 
     @property
-    def balancing_mask(self) -> int:
-        """Cell inputs that are being bled, bit 0: VC1."""
-        return self._core.balancer.mask
+    def balancing_mask(self) -> np.ndarray:
+        """Which cells are being bled, bool (n,); they are on the lowest inputs."""
+        mask, cells = self._core.balancer.mask, self._taps.cell_v.size
+        return np.array([mask >> cell & 1 for cell in range(cells)], dtype=bool)
 
     # ------------------------------------------------------------------ Chip
     def advance(self, now_s: float) -> None:

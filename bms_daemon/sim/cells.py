@@ -74,10 +74,9 @@ class Cells:
         self._entropic_v = self.slope_v_per_k * (degc - REFERENCE_DEGC)
         self._gain_ohm = self.pair_ohm * (1.0 - self._decay_of(self._dt_s))
 
-    def balance(self, mask: int, ohm: float) -> None:
-        """Balancing switches by bit mask, bit 0 the first cell, each with ``ohm`` in series."""
-        bits = np.array([mask >> cell & 1 for cell in range(len(self.soc))])
-        self.balance_a = bits * self.emf_v() / ohm
+    def balance(self, bled: np.ndarray | bool, ohm: float) -> None:
+        """Balancing switches that are on, bool (n,), each with ``ohm`` in series."""
+        self.balance_a = bled * self.emf_v() / ohm
 
     def step(self, current_a: float, dt_s: float) -> None:
         """Hold ``current_a`` (positive charging) for ``dt_s``: exact for the RC pairs and for the charge."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import inf, nan
 from typing import Any
 
-from bms_daemon.sim.world import Assembly
+from bms_daemon.sim.assembly import Assembly
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _trip(assembly: Assembly, value: int = 0x80) -> None:
 
 
 def _own(assembly: Assembly, where: int = 0x08) -> None:
-    assembly.i2c.faults.owned.add(where)
+    assembly.afe_bus.faults.owned.add(where)
 
 
 def _restore_link(field: str) -> Callable[[Assembly], None]:
@@ -134,11 +134,11 @@ def _chip(assembly: Assembly) -> Any:
 
 
 def _i2c(assembly: Assembly) -> Any:
-    return assembly.i2c.faults
+    return assembly.afe_bus.faults
 
 
 def _serial(assembly: Assembly) -> Any:
-    return assembly.serial.faults
+    return assembly.shunt_port.faults
 
 
 def _shunt(assembly: Assembly) -> Any:
@@ -191,10 +191,10 @@ FAULTS: dict[str, Injection] = {
     "i2c_repeat": _attribute(_i2c, "repeat", inf, 0.0, "the next value reads return the read before"),
     "i2c_slow": _attribute(_i2c, "slow_s", 0.02, 0.0, "every transfer takes value seconds longer"),
     "i2c_split": _attribute(_i2c, "split", True, False, "another master reads between a write and its read"),
-    "i2c_owned": Injection("a kernel driver holds address where", _own, lambda a: a.i2c.faults.owned.clear()),
+    "i2c_owned": Injection("a kernel driver holds address where", _own, lambda a: a.afe_bus.faults.owned.clear()),
     "serial_silent": _attribute(_serial, "silent", True, False, "no byte arrives"),
     "serial_flip": _attribute(_serial, "flip_rate", 0.01, 0.0, "a share of value of all bytes has a flipped bit"),
-    "serial_unplugged": Injection("the port is gone", lambda a: a.serial.unplug(), lambda a: a.serial.plug()),
+    "serial_unplugged": Injection("the port is gone", lambda a: a.shunt_port.unplug(), lambda a: a.shunt_port.plug()),
     "shunt_silent": _attribute(_shunt, "silent", True, False, "the shunt sends nothing"),
     "shunt_stuck": _attribute(_shunt, "stuck", True, False, "the shunt repeats its last values"),
     "shunt_garbage": _attribute(_shunt, "garbage", 200, 0, "value random bytes before the next block"),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bms_daemon.model import BusFault
-from bms_daemon.sim.taps import Chip
+from bms_daemon.sim.taps import I2cTarget
 
 BITS_A_BYTE = 9
 START_STOP_BITS = 2
@@ -40,12 +40,12 @@ class SimI2cBus:
         self.transfers = 0
         self._sync = sync
         self._bit_s = 1.0 / speed_hz
-        self._chips: dict[int, Chip] = {}
+        self._chips: dict[int, I2cTarget] = {}
         self._random = random.Random(seed)
         self._lock = asyncio.Lock()
         self._previous = b""
 
-    def attach(self, address: int, chip: Chip) -> None:
+    def attach(self, address: int, chip: I2cTarget) -> None:
         self._chips[address] = chip
 
     async def transfer(self, address: int, write: bytes, read_len: int = 0) -> bytes:

@@ -40,7 +40,7 @@ class SimTaps:
 class Plant:
     """Implements ``sim.taps.Pack``. Its parts are public: set them, then call ``refresh`` to see the effect at once.
 
-    ``balancing_mask`` asks the AFE which cells it bleeds, bit 0 the first; it is asked once a second.
+    ``balancing_mask`` asks the AFE which cells it bleeds, bool (n,); it is asked once a second.
     """
 
     def __init__(self, settings: WorldSettings) -> None:
@@ -49,7 +49,7 @@ class Plant:
         self.thermal = Thermal(settings)
         self.path = PowerPath(settings.contactor, settings.link)
         self.outside = OutsideWorld(settings.outside, demand_of(settings.profile, settings.seed))
-        self.balancing_mask: Callable[[], int] = lambda: 0
+        self.balancing_mask: Callable[[], np.ndarray | bool] = lambda: False
         self._step_s = settings.step_s
         self._thermal_steps = max(1, round(THERMAL_PERIOD_S / settings.step_s))
         self._coils = (False, False)

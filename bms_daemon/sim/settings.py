@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bms_daemon.config.schema import Degrees, Ratio, Seconds, Section
+from bms_daemon.config.section import Degrees, Ratio, Seconds, Section
 
 Milliseconds = Annotated[float, Field(ge=0.0, le=0.2, description="Seconds, of the order of milliseconds.")]
 SignedAmps = Annotated[float, Field(ge=-5000.0, le=5000.0)]
@@ -91,6 +91,65 @@ class Spread(Section):
     self_discharge: Ratio = 0.2
 
 
+class Bq76952Data(Section):
+    """A bq76952 at I2C address 0x08, the pack's cells on its lowest inputs."""
+
+    kind: Literal["bq76952"] = "bq76952"
+    address: Literal[0x08] = 0x08
+    crc: bool = Field(default=True, description="The variant that checks every byte.")
+    shunt_mohm: float = Field(gt=0.0, le=100.0, default=0.5, description="Its sense resistor.")
+
+
+class Ltc681xData(Section):
+    """A daisy chain on SPI, the device nearest to the host first; cells on each one's lowest inputs."""
+
+    kind: Literal["ltc681x"] = "ltc681x"
+    cells: tuple[Annotated[int, Field(ge=1, le=18)], ...] = Field(min_length=1)
+    probes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = Field(min_length=1)
+    spi_hz: int = Field(ge=10_000, le=2_000_000, default=500_000)
+
+
+class Bq769x0Data(Section):
+    """A bq769x0 at its address, the pack's cells wired as TI has it."""
+
+    kind: Literal["bq769x0"] = "bq769x0"
+    part: Literal["bq76920", "bq76930", "bq76940"] = "bq76940"
+    crc: bool = True
+    address: Literal[0x08, 0x18] = 0x08
+    shunt_mohm: float = Field(gt=0.0, le=100.0, default=1.0)
+
+
+class SbsData(Section):
+    """A smart battery at its address, with a gauge and switches of its own."""
+
+    kind: Literal["sbs"] = "sbs"
+    pec: bool = True
+    address: int = Field(ge=0x08, le=0x77, default=0x0B)
+
+
+class VeDirectData(Section):
+    """A battery monitor on a serial line."""
+
+    kind: Literal["vedirect"] = "vedirect"
+
+
+class IvtSData(Section):
+    """An IVT-S on CAN as delivered, its voltage inputs on pack, link and stack."""
+
+    kind: Literal["ivts"] = "ivts"
+
+
+class LemCabData(Section):
+    """A CAB300 or CAB500 on CAN."""
+
+    kind: Literal["lem_cab"] = "lem_cab"
+    layout: Literal["u32", "u24"] = "u32"
+
+
+AfeData = Annotated[Bq76952Data | Ltc681xData | Bq769x0Data | SbsData, Field(discriminator="kind")]
+ShuntData = Annotated[VeDirectData | IvtSData | LemCabData, Field(discriminator="kind")]
+
+
 class WorldSettings(Section):
     """A 16s 100 Ah lithium iron phosphate home storage, unless told otherwise."""
 
@@ -110,5 +169,5 @@ class WorldSettings(Section):
     link: LinkData = LinkData()
     dead_man_s: Seconds = 0.2
     step_s: float = Field(ge=0.001, le=0.1, default=0.02, description="Electrical step of the cells.")
-    shunt_mohm: float = Field(gt=0.0, le=100.0, default=0.5, description="The AFE's sense resistor.")
-    chip_crc: bool = Field(default=True, description="The AFE's variant that checks every byte.")
+    afe: AfeData = Bq76952Data()
+    shunt: ShuntData = VeDirectData()

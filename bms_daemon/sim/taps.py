@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from bms_daemon.model import FloatArray
 
 
@@ -23,7 +25,7 @@ class Taps(Protocol):
 
 
 class Chip(Protocol):
-    """An AFE at register level, as a target on I2C. ``i2c_write``/``i2c_read`` are the two halves of a transfer."""
+    """An AFE at register level."""
 
     def advance(self, now_s: float) -> None:
         """Run every conversion and timer that is due up to ``now_s``."""
@@ -34,6 +36,26 @@ class Chip(Protocol):
         """When it next does something by itself; infinity if never."""
         ...
 
+    @property
+    def alert(self) -> bool: ...
+
+    @property
+    def charge_allowed(self) -> bool:
+        """Its charge output (DCHG) lets the coil supply through; True for a chip without one."""
+        ...
+
+    @property
+    def discharge_allowed(self) -> bool: ...
+
+    @property
+    def balancing_mask(self) -> np.ndarray:
+        """Which cells it discharges now, bool (n,)."""
+        ...
+
+
+class I2cTarget(Protocol):
+    """What answers to an address: the two halves of a transfer."""
+
     def i2c_write(self, data: bytes) -> bool:
         """Bytes after the address. False: not acknowledged."""
         ...
@@ -42,16 +64,26 @@ class Chip(Protocol):
         """``count`` bytes from where the last write left the pointer; None: not acknowledged."""
         ...
 
-    @property
-    def alert(self) -> bool: ...
 
-    @property
-    def charge_allowed(self) -> bool:
-        """Its charge output (DCHG) lets the coil supply through."""
+class SpiTarget(Protocol):
+    """What hangs on a chip select."""
+
+    def frame(self, now_s: float, data: bytes, low_s: float) -> bytes:
+        """A period of chip select low of ``low_s`` that ends at ``now_s``; answers as many bytes as ``data`` has."""
+        ...
+
+
+class CanTalker(Protocol):
+    """A sensor on CAN that speaks by itself. Frames are (identifier, data)."""
+
+    def advance(self, now_s: float) -> list[tuple[int, bytes]]:
+        """Frames that it has put on the bus since the last call, oldest first."""
         ...
 
     @property
-    def discharge_allowed(self) -> bool: ...
+    def next_event_s(self) -> float: ...
+
+    def hear(self, frame_id: int, data: bytes) -> None: ...
 
 
 class Talker(Protocol):

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import INPUTS, SimLines
-from bms_daemon.sim.plant import Plant
-from bms_daemon.sim.settings import WorldSettings
-from bms_daemon.sim.taps import Chip, Pack, Talker
-
-if TYPE_CHECKING:
-    from bms_daemon.sim.bq76952 import Bq76952
-    from bms_daemon.sim.i2c import SimI2cBus
-    from bms_daemon.sim.serial import SimSerial
-    from bms_daemon.sim.vedirect import VeDirectShunt
+from bms_daemon.sim.taps import CanTalker, Chip, Pack, Talker
 
 MAX_STEP_S = 0.02
 MIN_SLEEP_S = 0.001
@@ -33,14 +23,14 @@ class World:
     """Keeps pack, chip, coil gate and lines at one instant. Time never runs backwards.
 
     ``effects`` says what an output besides the coils does (fan, second disconnect), by role. ``talker`` is advanced by
-    its own wire, which collects its bytes; here it only says when it will speak.
+    its own wire, which collects what it says; here it only says when it will speak.
     """
 
     def __init__(
         self,
         pack: Pack,
         chip: Chip | None,
-        talker: Talker | None,
+        talker: Talker | CanTalker | None,
         lines: SimLines,
         gate: CoilGate,
         effects: Mapping[str, Callable[[bool], None]] | None = None,
@@ -145,36 +135,3 @@ class World:
         for role in changed:
             if role in self._effects:
                 self._effects[role](levels[role])
-
-
-@dataclass(frozen=True, slots=True)
-class Assembly:
-    """A simulated installation: the daemon gets ``i2c``, ``serial`` and ``lines``, a test gets the rest too."""
-
-    world: World
-    plant: Plant
-    chip: Bq76952
-    talker: VeDirectShunt
-    i2c: SimI2cBus
-    serial: SimSerial
-    lines: SimLines
-    gate: CoilGate
-
-
-def assemble(settings: WorldSettings, clock: Callable[[], float] = loop_time_s, i2c_hz: float = 400e3) -> Assembly:
-    """A plant with a bq76952 on I2C address 0x08 and a shunt on a serial port, on a board with its coil gate."""
-    from bms_daemon.sim.bq76952 import Bq76952
-    from bms_daemon.sim.i2c import SimI2cBus
-    from bms_daemon.sim.serial import SimSerial
-    from bms_daemon.sim.vedirect import VeDirectShunt
-
-    plant = Plant(settings)
-    chip = Bq76952(plant.taps, seed=settings.seed, crc=settings.chip_crc, shunt_mohm=settings.shunt_mohm)
-    talker = VeDirectShunt(plant.taps, seed=settings.seed, capacity_ah=settings.capacity_ah, soc=settings.initial_soc)
-    plant.balancing_mask = lambda: chip.balancing_mask
-    lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s)
-    effects: dict[str, Callable[[bool], None]] = {"fan": plant.set_fan, "second_disconnect": plant.trip}
-    world = World(plant, chip, talker, lines, gate, effects, clock)
-    i2c = SimI2cBus(world.sync, i2c_hz)
-    i2c.attach(0x08, chip)
-    return Assembly(world, plant, chip, talker, i2c, SimSerial(talker, world.sync), lines, gate)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.senses import Senses, Source, period_s
 from bms_daemon.model import Reaction
 from bms_daemon.stages.contactors import UNKNOWN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
@@ -18,10 +19,12 @@ from bms_daemon.stages.rules import RULES, Group, Rule, Rung
 R = Reaction
 SILENT = 3  # periods of a source
 LOOK_S = 1.0  # between two looks of the estimators
-CHIP_S = {"bq76952": (0.069, 0.003)}  # full loop of cells and probes, current slot (TI SLUUBY2B)
-ANY_CHIP_S = (0.25, 0.25)  # the slowest that there are: a bq76940 converts every 250 ms (TI SLUSBK2I)
-BLINDING = frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"})  # they leave the current unknown
-CURRENTS = frozenset({"over_current_discharge", "over_current_charge", "short_circuit", "current_when_open"})
+BLINDING = {  # what leaves the current unknown, by who measures it
+    Source.AFE: frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"}),
+    Source.SHUNT: frozenset({"shunt_lost"}),
+    Source.NONE: frozenset[str](),
+}
+AFE_CURRENTS = frozenset({"short_circuit"})  # that the chip's own current tells, whoever else measures one
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ _SAMPLED: dict[Group, tuple[str, Callable[[Settings], float]]] = {
     Group.TEMPS: ("temperature scan", lambda s: s.afe.temp_period_s),
     Group.TEMPS_TRIED: ("temperature scan", lambda s: s.afe.temp_period_s),
     Group.SHUNT: ("shunt message", lambda s: s.shunt.period_s if s.shunt else 0.0),
+    Group.CURRENT: ("current", lambda s: period_s(s, Senses.of(s).current)),
 }
 _SILENT: dict[str, tuple[str, Callable[[Settings], float]]] = {
     "afe_lost": _SAMPLED[Group.CELLS],
@@ -120,8 +124,10 @@ def bounds(settings: Settings) -> list[Bound]:
 
 def _concerns(numbered: Numbered, settings: Settings) -> bool:
     _, code, reaction, _ = numbered
-    if code in ("shunt_lost", "current_mismatch"):
+    if code == "shunt_lost":
         return settings.shunt is not None
+    if code == "current_mismatch":
+        return settings.shunt is not None and "current_a" in settings.afe.settings.measures
     if code == "vcu_lost":
         return settings.can.vcu == ("required" if reaction is R.STOP else "optional")
     return True
@@ -135,7 +141,8 @@ def _bound(numbered: Numbered, rule: Rule, settings: Settings) -> Bound:
     announce_s = max(number_s, needed_s)
     how = f"{how} + 2 ticks" if needed_s >= number_s else f"{number_s:g} s; {how} + 2 ticks are less"
     if reaction is R.STOP:
-        grace_s = UNKNOWN_GRACE_S if code in BLINDING else settings.open_grace_s
+        blinding = BLINDING[Senses.of(settings).current]
+        grace_s = UNKNOWN_GRACE_S if code in blinding else settings.open_grace_s
         return Bound(row, code, reaction, announce_s, announce_s + grace_s, f"{how}; opens {grace_s:g} s later")
     return Bound(row, code, reaction, announce_s, announce_s if reaction >= R.OPEN else None, how)
 
@@ -158,10 +165,12 @@ def _needed(rule: Rule, rung: Rung, settings: Settings) -> Need:
 
 
 def _chip_s(rule: Rule, settings: Settings) -> float:
-    if rule.group is Group.SHUNT:
-        return 0.0
-    loop_s, current_s = CHIP_S.get(settings.afe.kind, ANY_CHIP_S)
-    return current_s if rule.code in CURRENTS else loop_s
+    """How old a value may be when it is read."""
+    loop_s, current_s = settings.afe.settings.chip_s
+    from_shunt = rule.group is Group.CURRENT and Senses.of(settings).current is Source.SHUNT
+    if settings.shunt is not None and (rule.group is Group.SHUNT or from_shunt):
+        return settings.shunt.settings.chip_s
+    return current_s if rule.group is Group.CURRENT or rule.code in AFE_CURRENTS else loop_s
 
 
 def _precharge(settings: Settings) -> Bound:
@@ -178,7 +187,7 @@ def _process(settings: Settings) -> list[Bound]:
         Bound("P07", "dead_man", R.OPEN, dead_s, dead_s, "timing.dead_man_s after its last edge"),
         Bound("A16", "dead_man", R.OPEN, dead_s, dead_s, "timing.dead_man_s after its last edge"),
     ]
-    hardware: dict[str, float] = getattr(settings.afe.settings, "hardware_limits", dict)()
+    hardware = settings.afe.settings.hardware_limits()
     if "host_watchdog_s" in hardware:
         watchdog_s = hardware["host_watchdog_s"]
         how = "the chip's host watchdog, should the dead-man fail"

@@ -21,7 +21,7 @@ UNKNOWN_GRACE_S = 0.5  # STOP's grace when the current is not known
 HOUR_S = 3600.0
 NEVER_S = float("inf")
 STANDING = {S.SAFE: "starting", S.SELF_TEST: "testing itself", S.FAULT: "kept open"}  # for people
-UNKNOWN, CONTACT = "cells, temperatures or inputs are not known", "a contact reports closed"
+UNKNOWN, CONTACT = "cells, temperatures, current or inputs are not known", "a contact reports closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class View:
     @property
     def link_ratio(self) -> float:
         """Link voltage as a fraction of the pack's, with sign; NaN when unknown, and then nothing holds."""
-        scan = self.measured.cells.value
-        return scan.link_v / scan.pack_v if scan is not None and scan.pack_v > 1.0 else float("nan")
+        pack_v = self.measured.pack_v
+        return self.measured.link_v / pack_v if pack_v > 1.0 else float("nan")
 
 
 Guard = Callable[[View], bool]
@@ -75,7 +75,7 @@ TOPOLOGIES = {"main": Topology(precharges=False), "main_precharge": Topology(pre
 def _known(v: View) -> bool:
     """Every source that closing depends on has been seen and is young."""
     m = v.measured
-    return m.cells.quality is m.temps.quality is m.pins.quality is Quality.GOOD
+    return m.cells.quality is m.temps.quality is m.pins.quality is m.terminals is Quality.GOOD
 
 
 def _must_open(v: View) -> bool:
@@ -214,8 +214,7 @@ def _causes(v: View) -> str:
 
 def _link_dead(v: View) -> bool:
     """A live link never closes; nor does one whose voltage is not known."""
-    scan = v.measured.cells.value
-    return scan is not None and abs(scan.link_v) <= v.settings.contactor.link_live_v
+    return abs(v.measured.link_v) <= v.settings.contactor.link_live_v
 
 
 def _may_close_directly(v: View) -> bool:
@@ -248,7 +247,7 @@ def _too_fast(v: View) -> bool:
 
 
 def _precharged(v: View) -> bool:
-    return v.measured.cells.quality is Quality.GOOD and _link_level(v)
+    return v.measured.cells.quality is v.measured.terminals is Quality.GOOD and _link_level(v)
 
 
 def _link_level(v: View) -> bool:

@@ -45,6 +45,8 @@ def limits(
         return Limits(max_v=max_v, min_v=min_v, charge_binding=why, discharge_binding=why)
     charge, discharge = _by_cells(measured, settings)
     charge, discharge = _by_power(charge, discharge, estimate.power)
+    charge = charge.under(scan.charge_max_a, Binding.BATTERY)
+    discharge = discharge.under(scan.discharge_max_a, Binding.BATTERY)
     charge, discharge = _by_temperature(charge, discharge, measured, settings)
     charge, discharge = _by_faults(charge, discharge, faults, control, settings)
     rise_a = settings.current.rise_a_per_s * measured.dt_s

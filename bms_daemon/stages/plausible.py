@@ -13,7 +13,7 @@ from bms_daemon.model import AfeScan, Doubt, ShuntReading, TempScan
 ABSENT_V = 0.1  # a connected cell never reads less; 0x0000 and 0xFFFF (-1 mV) do
 
 
-def doubt_cells(scan: AfeScan, limits: CellLimits, series: int) -> tuple[Doubt, str]:
+def doubt_cells(scan: AfeScan, limits: CellLimits, series: int, needs_current: bool) -> tuple[Doubt, str]:
     """What is wrong with a scan, and why it is refused; an empty reason means that the values are used.
 
     A sum that does not match the stack is doubted and not refused: an over-charged cell among them must still trip.
@@ -26,7 +26,8 @@ def doubt_cells(scan: AfeScan, limits: CellLimits, series: int) -> tuple[Doubt, 
     low_v, high_v = float(cell_v.min()), float(cell_v.max())
     if not (low_v >= limits.valid_min_v and high_v <= limits.valid_max_v):
         return _refuse(scan, limits)
-    return _doubt_sum(scan, limits), "" if isfinite(scan.current_a) else "no current in the scan"
+    blind = needs_current and not isfinite(scan.current_a)
+    return _doubt_sum(scan, limits), "no current in the scan" if blind else ""
 
 
 def _refuse(scan: AfeScan, limits: CellLimits) -> tuple[Doubt, str]:

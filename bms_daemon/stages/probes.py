@@ -148,7 +148,7 @@ def outputs_off(scene: Scene) -> float:
     if scene.scan is None:
         return NAN
     settled = scene.command.main and scene.closed_s > scene.settings.contactor.feedback_s
-    return 1.0 if settled and not (scene.scan.charge_on and scene.scan.discharge_on) else 0.0
+    return 1.0 if settled and False in (scene.scan.charge_on, scene.scan.discharge_on) else 0.0
 
 
 def afe_trip(scene: Scene) -> float:
@@ -281,10 +281,9 @@ def precharge_fast(scene: Scene) -> float:
 
 def link_ratio(scene: Scene) -> float:
     """Link voltage as a part of the pack's, once the pack has been open for long enough to have drained its link."""
-    scan = scene.scan
-    if scan is None or scene.control.state not in QUIET_STATES or scan.pack_v < MIN_PACK_V:
-        return 0.0
-    return abs(scan.link_v) / scan.pack_v if scene.open_s > scene.settings.contactor.link_drain_s else 0.0
+    pack_v = scene.measured.pack_v
+    drained = scene.control.state in QUIET_STATES and scene.open_s > scene.settings.contactor.link_drain_s
+    return abs(scene.measured.link_v) / pack_v if drained and not pack_v < MIN_PACK_V else 0.0
 
 
 def gpio_failed(scene: Scene) -> float:

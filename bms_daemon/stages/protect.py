@@ -98,6 +98,8 @@ def due_groups(measured: Measured) -> tuple[Group, ...]:
         due.append(Group.TEMPS)
     if measured.shunt.fresh:
         due.append(Group.SHUNT)
+    if measured.current_fresh:
+        due.append(Group.CURRENT)
     return tuple(due)
 
 

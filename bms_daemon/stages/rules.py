@@ -28,7 +28,8 @@ class Group(Enum):
     TEMPS_TRIED = 2
     TEMPS = 3
     SHUNT = 4
-    TICK = 5
+    CURRENT = 5  # a new good current, whoever measures it
+    TICK = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +127,12 @@ RULES: tuple[Rule, ...] = (
     Rule("afe_reset", 13, "S19", D.ELECTRICAL, G.CELLS_TRIED, probes.afe_reset, (Rung(R.OPEN),)),
     Rule("afe_trip", 14, "S20", D.ELECTRICAL, G.CELLS_TRIED, probes.afe_trip, (Rung(R.OPEN, latch=True),)),
     Rule("afe_limits_refused", 15, "G05", D.SENSOR, G.TICK, probes.limits_refused, (Rung(R.INHIBIT),)),
-    Rule("over_current_discharge", 16, "S30", D.ELECTRICAL, G.CELLS, probes.discharge_a, (Rung(R.OPEN, _over_discharge_a, samples=2),)),
-    Rule("over_current_charge", 17, "S31", D.ELECTRICAL, G.CELLS, probes.charge_a, (Rung(R.OPEN, _over_charge_a, samples=2),)),
+    Rule("over_current_discharge", 16, "S30", D.ELECTRICAL, G.CURRENT, probes.discharge_a, (Rung(R.OPEN, _over_discharge_a, samples=2),)),
+    Rule("over_current_charge", 17, "S31", D.ELECTRICAL, G.CURRENT, probes.charge_a, (Rung(R.OPEN, _over_charge_a, samples=2),)),
     Rule("short_circuit", 18, "S32", D.ELECTRICAL, G.CELLS_TRIED, probes.short_circuit, (Rung(R.OPEN, latch=True),)),
     Rule("shunt_lost", 19, "S33 S39 S43", D.COMMUNICATION, G.TICK, probes.shunt_lost, (Rung(R.STOP, lambda _: 1.5),)),
     Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch, (Rung(R.WARN, samples=3), Rung(R.STOP, samples=8))),
-    Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CELLS, probes.current_when_open_a,
+    Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CURRENT, probes.current_when_open_a,
          (Rung(R.SECOND, probes.quiet_a, samples=2, latch=True),)),
     Rule("over_temperature", 22, "S48", D.THERMAL, G.TEMPS, probes.max_degc,
          (Rung(R.BLOCK_D, lambda s: s.temperature.discharge_max_degc, samples=2, slack=TEMPERATURE_SLACK_DEGC),), probes.max_probe),
@@ -164,7 +165,7 @@ RULES: tuple[Rule, ...] = (
     Rule("tick_overrun", 40, "P02", D.COMPUTE, G.TICK, probes.late_run_s, (Rung(R.STOP, lambda s: s.timing.overrun_stop_s),)),
     Rule("journal_missing", 41, "F03 F05", D.STORAGE, G.TICK, probes.not_commissioned, (Rung(R.INHIBIT),)),
     Rule("journal_write", 42, "F01 F02", D.STORAGE, G.TICK, probes.journal_failing, (Rung(R.WARN),)),
-    Rule("limit_exceeded", 43, "C22", D.ELECTRICAL, G.CELLS, probes.beyond_limit,
+    Rule("limit_exceeded", 43, "C22", D.ELECTRICAL, G.CURRENT, probes.beyond_limit,
          (Rung(R.WARN, hold_s=5.0), Rung(R.STOP, hold_s=30.0), Rung(R.STOP, lambda _: 1.5, hold_s=2.0))),
     Rule("configuration_unapproved", 44, "G09", D.STORAGE, G.TICK, probes.not_approved, (Rung(R.INHIBIT),)),
     Rule("pins_lost", 45, "A13", D.COMMUNICATION, G.TICK, probes.pins_quality, (Rung(R.STOP, lambda _: 1.5),)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.senses import Senses, Source
 from bms_daemon.model import (
     AfeScan,
     Channel,
@@ -22,6 +23,7 @@ from bms_daemon.model import (
 )
 from bms_daemon.stages.channel import Ages, Trail, follow
 from bms_daemon.stages.plausible import doubt_cells, doubt_temps, judge_shunt
+from bms_daemon.stages.terminals import terminals
 
 T = TypeVar("T")
 PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
@@ -70,8 +72,9 @@ class ValidateState:
 
 @dataclass(frozen=True, slots=True)
 class SourceAges:
-    """Ages of every source, worked out once from the configuration."""
+    """Ages of every source and who measures the terminals, worked out once from the configuration."""
 
+    senses: Senses
     cells: Ages
     temps: Ages
     shunt: Ages
@@ -83,6 +86,7 @@ class SourceAges:
         shunt_s = settings.shunt.period_s if settings.shunt else 1.0
         vcu_s = settings.can.vcu_timeout_s
         return cls(
+            Senses.of(settings),
             Ages.of_period(settings.afe.scan_period_s),
             Ages.of_period(settings.afe.temp_period_s),
             Ages.of_period(shunt_s),
@@ -94,13 +98,14 @@ class SourceAges:
 class _CellCheck:
     """Judges one scan and keeps what it found for the doubts and the settling count."""
 
-    def __init__(self, settings: Settings, settled: int) -> None:
+    def __init__(self, settings: Settings, senses: Senses, settled: int) -> None:
         self.settings = settings
         self.settled = settled
+        self._needs_current = senses.current is Source.AFE
         self.doubts = Doubt.NONE
 
     def __call__(self, scan: AfeScan) -> tuple[AfeScan | None, str]:
-        self.doubts, reason = doubt_cells(scan, self.settings.cell, self.settings.pack.series)
+        self.doubts, reason = doubt_cells(scan, self.settings.cell, self.settings.pack.series, self._needs_current)
         enough = self.settings.afe.settling_scans
         if reason:
             self.settled = 0 if self.settled < enough or scan.was_reset else self.settled
@@ -130,7 +135,7 @@ def validate(
     raw: Raw, state: ValidateState, settings: Settings, ages: SourceAges, now_s: float
 ) -> tuple[Measured, ValidateState]:
     """Judge every source's newest sample. Pure; ``now_s`` in monotonic seconds."""
-    check_cells = _CellCheck(settings, _settled(state, raw.cells, settings, ages, now_s))
+    check_cells = _CellCheck(settings, ages.senses, _settled(state, raw.cells, settings, ages, now_s))
     check_temps = _TempCheck(settings)
     cells, cells_trail = follow(state.cells, raw.cells, ages.cells, now_s, check_cells)
     temps, temps_trail = follow(state.temps, raw.temps, ages.temps, now_s, check_temps)
@@ -145,6 +150,7 @@ def validate(
         cells, temps = _frozen(cells), _frozen(temps)
     trips = raw.cells.value.trips if cells.tried and raw.cells and raw.cells.value else state.trips
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
+    known = terminals(ages.senses, cells, shunt)
     measured = Measured(
         now_s=now_s,
         dt_s=_dt_s(state.now_s, now_s, settings.timing.tick_s),
@@ -161,7 +167,12 @@ def validate(
         lateness_s=raw.lateness_s,
         late_run_s=now_s - late_since_s if late_ticks >= 3 else 0.0,
         orders=raw.orders,
-        current_a=cells.value.current_a if cells.value is not None else float("nan"),
+        current_a=known.current_a,
+        pack_v=known.pack_v,
+        link_v=known.link_v,
+        current_s=known.current_s,
+        current_fresh=known.current_fresh,
+        terminals=known.quality,
         health=raw.health,
     )
     return measured, ValidateState(

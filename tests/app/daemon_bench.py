@@ -17,11 +17,12 @@ from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
 from bms_daemon.app.keeper import commissioned
 from bms_daemon.config.load import config_hash
-from bms_daemon.config.schema import Section, Settings
+from bms_daemon.config.schema import Settings
+from bms_daemon.config.section import Section
 from bms_daemon.model import PackState, Snapshot
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.runtime.journal import Journal
-from bms_daemon.sim.world import Assembly, assemble
+from bms_daemon.sim.assembly import Assembly, assemble
 
 DEMO = Path(__file__).parents[2] / "config" / "demo.toml"
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class Daemon:
     def __init__(self, settings: Settings, linked: bool) -> None:
         self.settings = settings
         self.parts: Assembly = assemble(settings.sim.world)  # type: ignore[union-attr, arg-type]
-        hardware = Hardware(self.parts.i2c, self.parts.serial, self.parts.lines, self.parts.world)
+        hardware = Hardware(self.parts.afe_bus, self.parts.shunt_port, self.parts.lines, self.parts.world)
         self.installation: Installation = build(settings, hardware, linked=linked)
         self.core = self.installation.core
         self.orders = self.core.parts.orders

@@ -39,7 +39,7 @@ class ScriptedAfe:
 
     async def scan(self) -> AfeScan:
         await self._do("scan")
-        return AfeScan(np.full(16, 3.3), 52.8, 52.8, 0.0, 0.0, len(self.calls), was_reset=self.reset)
+        return AfeScan(np.full(16, 3.3), 52.8, len(self.calls), 52.8, 0.0, 0.0, was_reset=self.reset)
 
     async def scan_temps(self) -> TempScan:
         await self._do("temps")

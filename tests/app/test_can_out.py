@@ -129,8 +129,8 @@ def pack(s: Snapshot) -> dict[str, float]:
     cells = s.measured.cells
     return {
         "StackVoltage": of(cells, lambda scan: scan.stack_v),
-        "PackVoltage": of(cells, lambda scan: scan.pack_v),
-        "LinkVoltage": of(cells, lambda scan: scan.link_v),
+        "PackVoltage": s.measured.pack_v,
+        "LinkVoltage": s.measured.link_v,
         "Current": s.measured.current_a,
     }
 

@@ -21,6 +21,8 @@ class Sensor:
     def __init__(self) -> None:
         self.said: asyncio.Queue[ShuntReading | BusFault] = asyncio.Queue()
 
+    async def setup(self) -> None: ...
+
     async def read(self) -> ShuntReading:
         found = await self.said.get()
         if isinstance(found, BusFault):

@@ -41,6 +41,11 @@ def measured(**parts: Any) -> m.Measured:
         "late_run_s": 0.0,
         "orders": m.Orders(),
         "current_a": -12.0,
+        "pack_v": 52.75,
+        "link_v": 52.7,
+        "current_s": 10.0,
+        "current_fresh": True,
+        "terminals": m.Quality.GOOD,
         "health": m.Health(),
     }
     return m.Measured(**(values | parts))

@@ -31,6 +31,8 @@ SPOILED = measured(
     shunt=channel(m.ShuntReading(5.0), m.Quality.FAILED),
     pins=channel(m.Pins(True, True, True, True), m.Quality.FAILED),
     current_a=math.nan,
+    pack_v=math.nan,
+    link_v=math.nan,
 )
 
 

@@ -14,7 +14,7 @@ from bms_daemon.estimation.cell import Cell
 from bms_daemon.offline.cellfit.charge import count
 from bms_daemon.offline.cellfit.columns import load_cell_map
 from bms_daemon.offline.cellfit.predict import Quality, quality
-from bms_daemon.offline.cellfit.reading import Source, read_log
+from bms_daemon.offline.cellfit.reading import Possible, Source, read_log
 from bms_daemon.offline.cellfit.trace import make_trace
 
 pytestmark = pytest.mark.data
@@ -38,7 +38,7 @@ def columns(tmp_path: Path) -> Path:
 def from_full(cell: Cell, recording: Path, columns: Path) -> Quality:
     """How well a cell predicts a recording that starts full."""
     capacity_ah = cell.capacity_ah
-    log = read_log(Source(recording, "cycles"), load_cell_map(columns), (2.5, 4.2), 25.0)
+    log = read_log(Source(recording, "cycles"), load_cell_map(columns), Possible.of(2.5, 4.2, 3.0), 25.0)
     charge = count(log, capacity_ah)
     soc = 1.0 + charge.ah / capacity_ah
     return quality(cell, make_trace(recording.stem, "cycles", log, charge, soc, 0.004, capacity_ah))

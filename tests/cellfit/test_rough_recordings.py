@@ -13,7 +13,7 @@ from bms_daemon.config.cellfile import Identity
 from bms_daemon.offline.cellfit.charge import count
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.cellfit.job import Job, fit_cell
-from bms_daemon.offline.cellfit.reading import Log, Source, read_log
+from bms_daemon.offline.cellfit.reading import Log, Possible, Source, read_log
 from bms_daemon.offline.columns import Column
 
 NAMES = ("time_s", "current_a", "voltage_v", "temperature_c", "ah")
@@ -21,7 +21,7 @@ COUNTED = CellColumns(charge=Column(column="ah"))
 
 
 def read(path: Path, columns: CellColumns = COUNTED, degc: float | None = None) -> Log:
-    return read_log(Source(path, "cycles", degc), columns, (2.8, 4.2), 25.0)
+    return read_log(Source(path, "cycles", degc), columns, Possible.of(2.8, 4.2, 10.0), 25.0)
 
 
 def spoilt(path: Path, out: Path) -> Path:
@@ -34,6 +34,7 @@ def spoilt(path: Path, out: Path) -> Path:
         fields[random.integers(1, 5)] = ("", "nan", "inf", "broken")[random.integers(4)]
         rows[row] = ",".join(fields)
     rows[500] = rows[500].split(",")[0] + ",0.0,0.0003,25.0,0.0"
+    rows[600] = rows[600].split(",")[0] + ",1e30,3.6,25.0,0.0"
     for row in random.integers(10, len(rows) - 10, 40):
         rows[row], rows[row + 1] = rows[row + 1], rows[row]
         rows.insert(row, rows[row])

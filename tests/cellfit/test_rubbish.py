@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bms_daemon.config.cellfile import load_cell
 from bms_daemon.offline.cellfit.charge import count
 from bms_daemon.offline.cellfit.columns import CellColumns, load_cell_map
-from bms_daemon.offline.cellfit.reading import Source, read_log
+from bms_daemon.offline.cellfit.reading import Possible, Source, read_log
 from bms_daemon.offline.columns import Column, ColumnError
 
 COLUMNS = CellColumns(charge=Column(column="ah"))
@@ -22,7 +22,7 @@ ROWS = st.lists(st.lists(FIELDS, min_size=5, max_size=5).map(",".join), max_size
 
 def checked(path: Path) -> None:
     try:
-        log = read_log(Source(path, "cycles"), COLUMNS, (2.8, 4.2), 25.0)
+        log = read_log(Source(path, "cycles"), COLUMNS, Possible.of(2.8, 4.2, 10.0), 25.0)
     except ColumnError as error:
         assert str(path) in str(error)
         return

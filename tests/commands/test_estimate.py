@@ -55,6 +55,15 @@ def test_bad_lines_are_counted_and_still_give_a_line(tmp_path: Path, capsys: pyt
         assert reason in told
 
 
+def test_the_recording_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = tmp_path / "in.csv"
+    recording.write_text("\n".join([OWN, *GOOD]))
+    kept = recording.read_bytes()
+    assert main(["estimate", str(CELL), str(recording), "-o", str(tmp_path / "." / "in.csv")]) == 2
+    assert recording.read_bytes() == kept
+    assert "another name" in capsys.readouterr().err
+
+
 def test_foreign_columns_and_signs_are_mapped_and_temperature_may_be_missing(tmp_path: Path) -> None:
     own = run(tmp_path, ["time_s,current_a,voltage_v", *(line.rpartition(",")[0] for line in GOOD)])
     mapping = tmp_path / "map.toml"
@@ -93,13 +102,6 @@ def test_what_cannot_be_read_is_named(
     assert text in capsys.readouterr().err
     assert Path("out.csv").read_text() == "of yesterday"
     assert not list(tmp_path.glob("*.part"))
-
-
-def test_the_result_may_replace_the_recording(tmp_path: Path) -> None:
-    path = tmp_path / "both.csv"
-    path.write_text("\n".join([OWN, *GOOD]) + "\n")
-    assert main(["estimate", str(CELL), str(path), "-o", str(path)]) == 0
-    assert len(path.read_text().splitlines()) == 1 + len(GOOD)
 
 
 def test_a_device_is_written_directly(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def channel(value: Any, quality: m.Quality = m.Quality.GOOD, reason: str = "") -
 
 def snapshot(cell_v: Any = None, quality: m.Quality = m.Quality.GOOD, **changes: Any) -> m.Snapshot:
     cells = np.linspace(3.30, 3.35, 16) if cell_v is None else np.asarray(cell_v, dtype=float)
-    scan = m.AfeScan(cells, 53.25, 53.5, 26.75, -12.5, 7)
+    lost = quality is m.Quality.FAILED
+    scan = m.AfeScan(cells, 53.25, 7, 53.5, 26.75, -12.5)
     measured = m.Measured(
         now_s=10.0,
         dt_s=0.02,
@@ -47,6 +48,11 @@ def snapshot(cell_v: Any = None, quality: m.Quality = m.Quality.GOOD, **changes:
         late_run_s=0.0,
         orders=m.Orders(),
         current_a=-12.5,
+        pack_v=NAN if lost else 53.5,
+        link_v=NAN if lost else 26.75,
+        current_s=9.9,
+        current_fresh=True,
+        terminals=quality,
         health=m.Health(),
     )
     whole = m.Snapshot(

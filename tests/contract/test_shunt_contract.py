@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import pairwise
+from math import isnan
+from typing import Any
 
 import pytest
 
@@ -12,35 +15,129 @@ from bms_daemon.drivers import registry
 from bms_daemon.model import BusFault
 from bms_daemon.ports import CurrentSensor
 from bms_daemon.runtime.clock import run_manual
+from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.settings import WorldSettings
-from bms_daemon.sim.world import Assembly, assemble
 
 Story = Callable[[Assembly, CurrentSensor], Awaitable[None]]
 
 
-def play(story: Story) -> None:
-    async def main() -> None:
-        assembly = assemble(WorldSettings())
-        settings = registry.settings_model("shunt", "vedirect")()
-        await story(assembly, registry.make_shunt("vedirect", assembly.serial, settings))
+@dataclass(frozen=True)
+class Family:
+    """``noise``: what a line does to bytes or frames, by the port's faults; ``wrong``: what the sensor itself says."""
 
-    run_manual(main())
+    kind: str
+    settings: dict[str, Any]
+    period_s: float
+    noise: dict[str, float]
+    wrong: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.kind
+
+    def play(self, story: Story, **changes: Any) -> None:
+        async def main() -> None:
+            assembly = assemble(WorldSettings.model_validate({"shunt": {"kind": self.kind}}))
+            settings = registry.settings_model("shunt", self.kind)(**(self.settings | changes))
+            shunt = registry.make_shunt(self.kind, assembly.shunt_port, settings)
+            await shunt.setup()
+            await story(assembly, shunt)
+
+        run_manual(main())
 
 
-def test_a_reading_a_second_shows_what_the_taps_show() -> None:
+VEDIRECT = Family("vedirect", {}, 1.0, {"flip_rate": 0.01}, {"bad_checksums": 3})
+IVTS = Family("ivts", {"pack": "u1", "link": "u2"}, 0.05, {"drop_rate": 0.2}, {"system_error": True})
+LEM_CAB = Family("lem_cab", {}, 0.01, {"drop_rate": 0.2}, {"error": True})
+ON_CAN = (IVTS, LEM_CAB)
+every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN), ids=str)
+
+
+@every
+def test_readings_come_at_the_sensors_period_and_show_what_the_taps_show(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         loop, times = asyncio.get_running_loop(), []
-        for _ in range(5):
+        await shunt.read()
+        for _ in range(6):
             reading = await shunt.read()
             times.append(loop.time())
-            assert reading.current_a == pytest.approx(assembly.plant.taps.current_a, abs=0.05)
-            assert reading.voltage_v == pytest.approx(assembly.plant.taps.pack_v, abs=0.1)
-            assert reading.soc == pytest.approx(0.6, abs=0.01)
-        assert all(0.5 < after - before < 2.5 for before, after in pairwise(times))
+            taps = assembly.plant.taps
+            assert reading.current_a == pytest.approx(taps.current_a, abs=0.15)
+            assert isnan(reading.voltage_v) or reading.voltage_v == pytest.approx(taps.pack_v, abs=0.1)
+            assert isnan(reading.link_v) or reading.link_v == pytest.approx(taps.link_v, abs=0.1)
+            assert isnan(reading.soc) or reading.soc == pytest.approx(0.6, abs=0.01)
+        assert all(0.5 * family.period_s < b - a < 2.5 * family.period_s for a, b in pairwise(times))
 
-    play(story)
+    family.play(story)
 
 
+@every
+def test_what_the_settings_say_it_measures_is_in_its_readings(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(10):
+            reading = await shunt.read()
+        promised = registry.settings_model("shunt", family.kind)(**family.settings).measures  # type: ignore[attr-defined]
+        told = {"current_a": reading.current_a, "pack_v": reading.voltage_v, "link_v": reading.link_v}
+        assert all(not isnan(told[quantity]) for quantity in promised)
+
+    family.play(story)
+
+
+@every
+def test_noise_on_the_line_never_becomes_a_value(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        await shunt.read()
+        for name, value in family.noise.items():
+            setattr(assembly.shunt_port.faults, name, value)
+        for _ in range(100):
+            reading = await shunt.read()
+            assert abs(reading.current_a - assembly.plant.taps.current_a) < 0.15
+
+    family.play(story)
+
+
+@every
+@pytest.mark.parametrize("offset_a", [7.0, -7.0])
+def test_the_sign_is_positive_when_charging(family: Family, offset_a: float) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.offset_a = offset_a
+        for _ in range(5):
+            reading = await shunt.read()
+        assert reading.current_a == pytest.approx(offset_a, abs=0.3)
+
+    family.play(story)
+
+
+@every
+def test_an_unplugged_cable_is_gone_and_a_silent_one_waits(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        await shunt.read()
+        assembly.shunt_port.faults.silent = True
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(shunt.read(), 10.0 * family.period_s)
+        assembly.shunt_port.unplug()
+        with pytest.raises(BusFault, match="gone"):
+            await shunt.read()
+
+    family.play(story)
+
+
+@every
+def test_what_the_sensor_itself_calls_wrong_is_no_value(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(3):
+            await shunt.read()
+        for name, value in family.wrong.items():
+            setattr(assembly.talker.faults, name, value)
+        start_s = asyncio.get_running_loop().time()
+        reading = await shunt.read()
+        reading = await shunt.read()
+        waited_s = asyncio.get_running_loop().time() - start_s
+        assert isnan(reading.current_a) or waited_s > 2.5 * family.period_s
+
+    family.play(story)
+
+
+# ------------------------------------------------------------------ one family's own
 def test_hex_frames_cost_nothing_and_wrong_sums_cost_their_block() -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         loop = asyncio.get_running_loop()
@@ -54,36 +151,69 @@ def test_hex_frames_cost_nothing_and_wrong_sums_cost_their_block() -> None:
         await shunt.read()
         assert loop.time() - start_s == pytest.approx(3 * undisturbed_s, rel=0.2)
 
-    play(story)
+    VEDIRECT.play(story)
 
 
-def test_noise_on_the_line_never_becomes_a_value() -> None:
+@pytest.mark.parametrize("family", ON_CAN, ids=str)
+def test_a_sensor_mounted_the_other_way_round_is_a_setting(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
-        assembly.serial.faults.flip_rate = 0.01
-        for _ in range(100):
+        assembly.talker.faults.offset_a = 7.0
+        for _ in range(5):
             reading = await shunt.read()
-            assert abs(reading.current_a - assembly.plant.taps.current_a) < 0.1
+        assert reading.current_a == pytest.approx(-7.0, abs=0.3)
 
-    play(story)
+    family.play(story, inverted=True)
 
 
-@pytest.mark.parametrize("offset_a", [7.0, -7.0])
-def test_the_sign_is_positive_when_charging(offset_a: float) -> None:
-    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
-        assembly.talker.faults.offset_a = offset_a
+def test_a_counter_that_stands_still_is_silence_and_missing_frames_are_counted() -> None:
+    async def story(assembly: Assembly, shunt: Any) -> None:
         await shunt.read()
-        assert (await shunt.read()).current_a == pytest.approx(offset_a, abs=0.2)
-
-    play(story)
-
-
-def test_an_unplugged_cable_is_gone_and_a_silent_one_waits() -> None:
-    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
-        assembly.serial.faults.silent = True
+        assembly.talker.faults.frozen_counter = True
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(shunt.read(), 10.0)
-        assembly.serial.unplug()
-        with pytest.raises(BusFault, match="gone"):
+            for _ in range(3):  # one may have been on its way
+                await asyncio.wait_for(shunt.read(), 1.0)
+        assert shunt.stale > 10
+        assembly.talker.faults.frozen_counter = False
+        await shunt.read()
+        lost = shunt.lost
+        assembly.shunt_port.faults.drop = 3
+        for _ in range(5):
             await shunt.read()
+        assert shunt.lost == lost + 3
 
-    play(story)
+    IVTS.play(story)
+
+
+def test_voltages_that_are_no_longer_told_are_not_known_any_more() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(10):
+            await shunt.read()
+        assembly.talker.faults.lost |= {2}
+        for _ in range(10):
+            reading = await shunt.read()
+        assert not isnan(reading.voltage_v)
+        assert isnan(reading.link_v)
+
+    IVTS.play(story)
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_the_sensor_speaks_as_it_was_configured_and_still_does_after_its_own_restart(order: str) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.offset_a = -50.0
+        await shunt.read()
+        assembly.talker.power_on_reset()
+        for _ in range(10):
+            assert (await shunt.read()).current_a == pytest.approx(-50.0, abs=0.3)
+
+    IVTS.play(story, byte_order=order)
+
+
+def test_a_sensor_that_answers_no_command_is_refused_unless_none_is_expected() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assert abs((await shunt.read()).current_a) < 0.2
+
+    with pytest.raises(BusFault, match="not answered"):
+        IVTS.play(story, response_id=0x512)
+    IVTS.play(story, response_id=0x512, answered=False)
+    IVTS.play(story, response_id=0x512, configure=False)

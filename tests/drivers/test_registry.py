@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bms_daemon.config.schema import Section
+from bms_daemon.config.section import Section
 from bms_daemon.drivers import registry
 
 

@@ -23,7 +23,7 @@ from bms_daemon.model import CapacitySource, Estimate
 
 CELL = cell_of()
 LOOP = cell_of("lfp")
-MODEL = PackModel(CELL, Bounds.of(CELL.file), 0.1)
+MODEL = PackModel(CELL, Bounds.of(CELL.file), 0.1, 0.3)
 SOC = np.array([0.5, 0.6, 0.7])
 READING = Reading(1.0, np.zeros(3), np.full(3, np.nan), np.full(3, 25.0))
 

@@ -29,7 +29,9 @@ def snapshot(**changes: Any) -> dict[str, Any]:
         "tick": 9,
         "measured": {
             "current_a": -4.0,
-            "cells": GOOD | {"value": {"cell_v": [3.3, None, 3.2], "pack_v": 9.8, "link_v": None}},
+            "pack_v": 9.8,
+            "link_v": None,
+            "cells": GOOD | {"value": {"cell_v": [3.3, None, 3.2]}},
             "temps": GOOD | {"value": {"probe_degc": [21.0, None], "die_degc": 30.0}},
         },
         "estimate": ESTIMATE,
@@ -69,9 +71,8 @@ def test_state_carries_extremes_of_the_known_cells_and_the_faults() -> None:
 
 def test_what_is_not_valid_goes_out_as_null() -> None:
     lost = {"quality": "failed", "age_s": 9.0, "reason": "nack", "refused": 3, "value": None}
-    got = messages_of(
-        snapshot(measured={"current_a": None, "cells": lost, "temps": lost}, estimate=ESTIMATE | {"soc_valid": False})
-    )
+    measured = {"current_a": None, "pack_v": None, "link_v": None, "cells": lost, "temps": lost}
+    got = messages_of(snapshot(measured=measured, estimate=ESTIMATE | {"soc_valid": False}))
     assert {key: got["state"][key] for key in ("soc", "current_a", "pack_v", "cell_min_v", "temp_min_degc")} == (
         dict.fromkeys(("soc", "current_a", "pack_v", "cell_min_v", "temp_min_degc"))
     )

@@ -66,6 +66,11 @@ def snapshot(cells: int = 16, quality: m.Quality = m.Quality.GOOD) -> m.Snapshot
         late_run_s=0.0,
         orders=m.Orders(),
         current_a=-12.5,
+        pack_v=53.5,
+        link_v=NAN,
+        current_s=9.9,
+        current_fresh=True,
+        terminals=quality,
         health=m.Health(),
     )
     fault = m.Fault("CELL_OV", 1, m.Domain.ELECTRICAL, m.Reaction.BLOCK_C, True, 9.0, 3.66, 3.65, 4)

@@ -51,6 +51,11 @@ class Bench:
             self.now_s = min(end_s, due_s, self.now_s + step_s)
             self.chip.advance(self.now_s)
 
+    @property
+    def bled(self) -> int:
+        """Cells that are bled, bit 0: the first."""
+        return sum(1 << int(cell) for cell in np.flatnonzero(self.chip.balancing_mask))
+
     def write(self, register: int, data: bytes) -> bool:
         frame = bytes([register])
         for k, byte in enumerate(data):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from bms_daemon.sim.assembly import Assembly
 from bms_daemon.sim.gpio import Board, SimLines
 from bms_daemon.sim.rig.gpio_sim import GpioSim
 from bms_daemon.sim.rig.pins import Pin, Pins
-from bms_daemon.sim.world import Assembly
 
 PINS = {"main": Pin(17), "precharge": Pin(27, active_low=True), "main_aux": Pin(23, active_low=True), "alert": Pin(16)}
 

@@ -299,9 +299,9 @@ def test_balancing_starts_by_the_published_frame_and_stops_by_itself_after_twent
     bench.write(0x60, bytes.fromhex("7706"))
     bench.wait(0.001)
     assert bench.ask(0x0083) == b"\x05\x00"
-    assert bench.chip.balancing_mask == 0x0005
+    assert bench.bled == 0x0005
     bench.wait(19.9)
-    assert bench.chip.balancing_mask == 0x0005
+    assert bench.bled == 0x0005
     bench.wait(0.2)
     assert bench.ask(0x0083) == b"\x00\x00"
 
@@ -336,10 +336,10 @@ def test_balancing_time_counts_through_refreshes_and_cb_is_an_alarm() -> None:
     bench.wait(15.0)
     bench.send(0x0083, b"\x05\x00")
     bench.wait(15.0)
-    assert bench.chip.balancing_mask == 0x0005
+    assert bench.bled == 0x0005
     assert bench.ask(0x0085) == b"\x1e\x00"
     bench.send(0x0083, b"\x00\x00")
-    assert bench.chip.balancing_mask == 0
+    assert bench.bled == 0
     assert bench.ask(0x0085) == b"\x00\x00"
 
 
@@ -349,7 +349,7 @@ def test_balancing_in_sleep_needs_its_setting(config: bytes, mask: int) -> None:
     bench.configure({0x9335: config})
     bench.wait(11.0)
     bench.send(0x0083, b"\x05\x00")
-    assert bench.chip.balancing_mask == mask
+    assert bench.bled == mask
 
 
 def test_deep_sleep_needs_its_command_twice_within_four_seconds() -> None:
@@ -384,4 +384,4 @@ def test_balancing_by_level_takes_the_highest_cells_without_neighbours() -> None
     bench.pins.cell_v[4:8] = [3.40, 3.45, 3.44, 3.42]
     bench.wait(0.1)
     bench.send(0x0084, (3350).to_bytes(2, "little"))
-    assert bench.chip.balancing_mask == 1 << 5 | 1 << 7
+    assert bench.bled == 1 << 5 | 1 << 7

@@ -158,7 +158,7 @@ def test_a_short_circuit_melts_the_fuse_and_leaves_the_pins_dead() -> None:
 
 def test_a_balancing_switch_discharges_its_cell_only() -> None:
     pack = plant(balance_ohm=33.0, step_s=0.1, spread={"soc": 0.0, "self_discharge": 0.0})
-    pack.balancing_mask = lambda: 0b10
+    pack.balancing_mask = lambda: np.arange(16) == 1
     pack.step(0.0, False, False)
     pack.step(3601.0, False, False)
     drained = pack.cells.soc[0] - pack.cells.soc[1]

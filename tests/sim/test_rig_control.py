@@ -16,11 +16,11 @@ from rig_bench import Chip, pins_of
 
 from bms_daemon.model import BusFault
 from bms_daemon.runtime.clock import run_manual
+from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.faults import FAULTS
 from bms_daemon.sim.rig.control import Control
 from bms_daemon.sim.rig.pins import Pins
 from bms_daemon.sim.settings import WorldSettings
-from bms_daemon.sim.world import Assembly, assemble
 
 
 def ask(control: Control, **request: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ REFUSED = [
 
 def standing(parts: Assembly) -> str:
     """Everything that a fault may change, as text."""
-    plant, wires = parts.plant, (parts.i2c.faults, parts.serial.faults, parts.lines.refused, parts.gate)
+    plant, wires = parts.plant, (parts.afe_bus.faults, parts.shunt_port.faults, parts.lines.refused, parts.gate)
     arrays = (plant.cells.offset_v, plant.cells.bleed_a, plant.thermal.forced_degc, plant.thermal.extra_w)
     owners = (plant.path.main, plant.path.precharge, plant.path.link, plant.outside)
     return repr((wires, parts.chip.faults, parts.talker.faults, arrays, [vars(owner) for owner in owners]))
@@ -250,9 +250,9 @@ async def turn(parts: Assembly, chip: Chip, pins: Pins) -> None:
     chip.driven = {17: beat, 22: beat, 27: beat}
     pins.look()
     with contextlib.suppress(BusFault):
-        parts.i2c.finish(0x08, b"\x14", 32)
+        parts.afe_bus.finish(0x08, b"\x14", 32)
     with contextlib.suppress(BusFault, TimeoutError):
         async with asyncio.timeout(0.6):
-            await parts.serial.read()
+            await parts.shunt_port.read()
     await asyncio.sleep(0.15)
     parts.world.sync_now()

@@ -47,7 +47,7 @@ def test_every_line_has_its_offset_name_and_sense() -> None:
 def test_the_pack_is_the_configured_one_and_the_rest_is_the_callers() -> None:
     world = installation.read(SHIPPED, "beaglebone", current_a=7.0, soc=0.3).world
     assert (world.chemistry, world.series, world.capacity_ah, world.probes) == ("lfp", 16, 100.0, 3)
-    assert (world.shunt_mohm, world.chip_crc) == (0.5, False)
+    assert (world.afe.shunt_mohm, world.afe.crc) == (0.5, False)
     assert (world.board, world.initial_soc, world.profile) == ("beaglebone", 0.3, Constant(current_a=7.0))
 
 

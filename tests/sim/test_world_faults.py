@@ -11,9 +11,9 @@ import pytest
 
 from bms_daemon.model import BusFault
 from bms_daemon.runtime.clock import run_manual
+from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.faults import FAULTS, clear, inject
-from bms_daemon.sim.settings import WorldSettings
-from bms_daemon.sim.world import Assembly, assemble
+from bms_daemon.sim.settings import Bq76952Data, WorldSettings
 
 
 class Bench:
@@ -158,7 +158,7 @@ def test_faults_of_chips_and_wires_leave_nothing_behind(name: str) -> None:
 
     def doors() -> str:
         parts = bench.parts
-        return repr((parts.chip.faults, parts.i2c.faults, parts.serial.faults, parts.talker.faults))
+        return repr((parts.chip.faults, parts.afe_bus.faults, parts.shunt_port.faults, parts.talker.faults))
 
     before = doors()
     inject(bench.parts, name)
@@ -182,13 +182,13 @@ def test_an_unknown_fault_is_an_error() -> None:
 
 def test_chip_shunt_and_lines_see_the_same_pack_on_the_loops_clock() -> None:
     async def scene() -> None:
-        parts = assemble(WorldSettings(chip_crc=False))
+        parts = assemble(WorldSettings(afe=Bq76952Data(crc=False)))
         task = asyncio.create_task(parts.world.run())
         await asyncio.sleep(1.0)
-        stack = int.from_bytes(await parts.i2c.transfer(0x08, b"\x34", 2), "little") / 100.0
+        stack = int.from_bytes(await parts.afe_bus.transfer(0x08, b"\x34", 2), "little") / 100.0
         text = b""
         while b"V\t" not in text:
-            text += await parts.serial.read()
+            text += await parts.shunt_port.read()
         volts = float(text.split(b"\r\nV\t")[1].split(b"\r\n")[0]) / 1000.0
         assert stack == pytest.approx(parts.plant.taps.stack_v, abs=0.1)
         assert volts == pytest.approx(parts.plant.taps.pack_v, abs=0.1)
@@ -204,11 +204,11 @@ def test_the_pack_feels_the_chips_balancing() -> None:
     """CB_ACTIVE_CELLS (0x0083) with cell 3 alone; checksum ~(83 + 00 + 04 + 00), length 6."""
 
     async def scene() -> list[int]:
-        parts = assemble(WorldSettings(chip_crc=False))
+        parts = assemble(WorldSettings(afe=Bq76952Data(crc=False)))
         parts.world.sync_now()
         await asyncio.sleep(1.0)
         for frame in (b"\x3e\x83\x00", b"\x40\x04\x00", b"\x60\x78\x06"):
-            await parts.i2c.transfer(0x08, frame)
+            await parts.afe_bus.transfer(0x08, frame)
         await asyncio.sleep(2.0)
         parts.world.sync_now()
         return np.flatnonzero(parts.plant.cells.balance_a).tolist()

@@ -10,11 +10,35 @@ from typing import Any
 import numpy as np
 
 from bms_daemon import model as m
+from bms_daemon.config import driver_tables as t
 from bms_daemon.config import schema as c
 from bms_daemon.stages.probes import Scene
 
 CELLS = 4
 GOOD = m.Quality.GOOD
+
+ALL: frozenset[t.Quantity] = frozenset({"current_a", "pack_v", "link_v"})
+
+
+class FullAfe(t.AfeTable):
+    """Of a chip that measures everything, at once."""
+
+    @property
+    def measures(self) -> frozenset[t.Quantity]:
+        return ALL
+
+    @property
+    def chip_s(self) -> tuple[float, float]:
+        return 0.25, 0.25
+
+
+class FullShunt(t.ShuntTable):
+    """Of a sensor that measures everything, at once."""
+
+    @property
+    def measures(self) -> frozenset[t.Quantity]:
+        return ALL
+
 
 TABLES: dict[str, dict[str, Any]] = {
     "node": {"name": "test", "id": 0, "profile": "home"},
@@ -39,8 +63,8 @@ TABLES: dict[str, dict[str, Any]] = {
     },
     "current": {"charge_max_a": 50.0, "discharge_max_a": 100.0, "over_ratio": 1.1},
     "contactor": {"break_max_a": 300.0},
-    "afe": {"kind": "none", "bus": "sim", "settings": c.Section()},
-    "shunt": {"kind": "none", "port": "sim", "settings": c.Section()},
+    "afe": {"kind": "none", "bus": "sim", "settings": FullAfe()},
+    "shunt": {"kind": "none", "port": "sim", "settings": t.ShuntTable()},
     "gpio": {"chip": "sim", "main": {"line": 1}, "precharge": {"line": 2}, "dead_man": {"line": 3}},
     "can": {"interface": "virtual"},
     "journal": {"path": Path("journal")},
@@ -74,6 +98,8 @@ def scan(cell_v: float | Sequence[float] = 3.3, **parts: Any) -> m.AfeScan:
         "link_v": 0.0,
         "current_a": 0.0,
         "conversions": CONVERTING,
+        "charge_on": False,
+        "discharge_on": False,
     }
     return m.AfeScan(cells, **(values | parts))
 
@@ -117,7 +143,11 @@ def measured(now_s: float = 100.0, **parts: Any) -> m.Measured:
         values[name] = channel(value, now_s=now_s) if plain else value
     known = values["cells"].value
     values.setdefault("trips", known.trips if known is not None else m.Trip.NONE)
-    values.setdefault("current_a", known.current_a if known is not None else float("nan"))
+    for name in ("current_a", "pack_v", "link_v"):
+        values.setdefault(name, getattr(known, name) if known is not None else float("nan"))
+    values.setdefault("current_s", values["cells"].time_s)
+    values.setdefault("current_fresh", values["cells"].fresh)
+    values.setdefault("terminals", values["cells"].quality)
     return m.Measured(**values)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stages.stage_builders import FullAfe, FullShunt
 
 from bms_daemon.app import load_settings
-from bms_daemon.config.schema import Section, Settings
+from bms_daemon.config.driver_tables import AfeTable
+from bms_daemon.config.schema import Settings
+from bms_daemon.config.section import Section
 from bms_daemon.estimation.estimate import PERIOD_S
 from bms_daemon.model import Reaction
 from bms_daemon.stages.bounds import Bound, bounds, table
@@ -69,8 +72,8 @@ def test_a_slower_scan_makes_its_bounds_longer(demo: Settings) -> None:
     assert bound(slow, "S17", "afe_lost", R.STOP).announce_s == pytest.approx(0.9 + 0.04)
 
 
-def test_a_chip_that_is_not_known_counts_as_the_slowest(demo: Settings) -> None:
-    other = section(demo, "afe", kind="another")
+def test_a_chip_that_converts_slower_makes_its_bounds_longer(demo: Settings) -> None:
+    other = section(demo, "afe", settings=FullAfe())
     assert bound(other, "S03", "cell_over_voltage_critical", R.OPEN).announce_s == pytest.approx(0.25 + 0.2 + 0.04)
 
 
@@ -87,8 +90,19 @@ def test_a_pack_without_a_shunt_has_no_bound_for_it(demo: Settings) -> None:
 
 
 def test_a_chip_without_a_watchdog_promises_none(demo: Settings) -> None:
-    bare = section(demo, "afe", settings=Section())
+    bare = section(demo, "afe", settings=FullAfe())
     assert not [b for b in bounds(bare) if b.code == "afe_watchdog"]
+
+
+def test_a_current_that_only_the_shunt_measures_has_the_shunts_bounds(demo: Settings) -> None:
+    other = section(section(demo, "afe", settings=AfeTable()), "shunt", settings=FullShunt(), period_s=0.05)
+    assert bound(other, "S30", "over_current_discharge", R.OPEN).announce_s == pytest.approx(0.2)
+    slower = section(other, "shunt", period_s=0.1)
+    assert bound(slower, "S30", "over_current_discharge", R.OPEN).announce_s == pytest.approx(0.24)
+    lost = bound(other, "S33", "shunt_lost", R.STOP)
+    assert (lost.announce_s, lost.open_s) == (0.5, pytest.approx(1.0))  # no current: half a second of grace
+    assert bound(other, "S17", "afe_lost", R.STOP).open_s == 2.5  # it still is
+    assert not [b for b in bounds(other) if b.code == "current_mismatch"]
 
 
 def test_no_configuration_of_reference_rates_exceeds_a_ceiling(demo: Settings) -> None:

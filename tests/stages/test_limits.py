@@ -47,6 +47,13 @@ def test_a_healthy_closed_pack_allows_what_it_is_rated_for() -> None:
     assert found.charge_binding is found.discharge_binding is B.RATED
 
 
+def test_what_a_batterys_own_gauge_asks_for_is_honoured_in_its_direction() -> None:
+    found = allowed(cells=scan(3.3, charge_max_a=12.0))
+    assert (amps(found), found.charge_binding) == ((12.0, 100.0), B.BATTERY)
+    found = allowed(cells=scan(3.3, discharge_max_a=0.0))
+    assert (amps(found), found.discharge_binding) == ((50.0, 0.0), B.BATTERY)
+
+
 @pytest.mark.parametrize(
     ("cell_v", "charge_a", "discharge_a"),
     [(3.5, 50.0, 100.0), (3.575, 25.0, 100.0), (3.65, 0.0, 100.0), (3.7, 0.0, 100.0), (2.85, 50.0, 100.0),

@@ -194,7 +194,7 @@ def test_one_stale_sample_read_many_times_counts_once(case: Case) -> None:
 @pytest.mark.parametrize(
     ("parts", "groups"),
     [
-        ({}, {Group.CELLS, Group.CELLS_TRIED, Group.TEMPS, Group.TEMPS_TRIED, Group.SHUNT}),
+        ({}, {Group.CELLS, Group.CELLS_TRIED, Group.CURRENT, Group.TEMPS, Group.TEMPS_TRIED, Group.SHUNT}),
         ({"cells": channel(scan(), fresh=False), "temps": channel(None), "shunt": channel(None)}, set()),
         (
             {"cells": channel(None, tried=True), "temps": channel(None, tried=True)},

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bms_daemon.config.schema import Section
+from bms_daemon.config.section import Section
 from bms_daemon.offline.columns import Column, parse_map
 
 

@@ -15,7 +15,7 @@ from bms_daemon.offline.cellfit.charge import Charge, count
 from bms_daemon.offline.cellfit.columns import CellColumns
 from bms_daemon.offline.cellfit.fitted import cell_file
 from bms_daemon.offline.cellfit.heat import fit_heat
-from bms_daemon.offline.cellfit.reading import Log, Source, read_log
+from bms_daemon.offline.cellfit.reading import Log, Possible, Source, read_log
 from bms_daemon.offline.cellfit.settings import (
     FIRST_ROUNDS,
     ROUNDS,
@@ -114,8 +114,8 @@ def fit_cell(job: Job, step: Step) -> Outcome:
 
 
 def _read(source: Source, job: Job) -> _Counted:
-    limits_v = job.identity.min_v, job.identity.max_v
-    log = read_log(source, job.columns, limits_v, job.usual_degc)
+    possible = Possible.of(job.identity.min_v, job.identity.max_v, job.identity.capacity_ah)
+    log = read_log(source, job.columns, possible, job.usual_degc)
     return _Counted(source, log, count(log, job.identity.capacity_ah))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from bms_daemon.offline.columns import ColumnError
 from bms_daemon.offline.recording import Table, one, read_table
 
 FEWEST_ROWS = 20
+MOST_C = 60.0  # a larger current is a logger's fault, of a capacity; 1/h
 MARGIN_V = 0.7  # how far beyond its limits a cell can be seen to go; more is a logger's fault
 COLDEST_DEGC, HOTTEST_DEGC = -60.0, 100.0
 
@@ -27,6 +29,19 @@ class Source:
     path: Path
     kind: Kind
     temperature_degc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """What a cell's samples can be: voltages that it may have, and the largest current either way, V and A."""
+
+    min_v: float
+    max_v: float
+    most_a: float
+
+    @classmethod
+    def of(cls, min_v: float, max_v: float, capacity_ah: float) -> Self:
+        return cls(min_v, max_v, MOST_C * capacity_ah)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Log:
         return replace(self, **arrays, notes=(*self.notes, note) if note else self.notes)
 
 
-def read_log(source: Source, columns: CellColumns, limits_v: tuple[float, float], usual_degc: float) -> Log:
+def read_log(source: Source, columns: CellColumns, possible: Possible, usual_degc: float) -> Log:
     """Read and clean one file. Raises ColumnError for columns that are not there and for too few rows."""
     table = read_table(source.path)
     degc, notes = _temperature(table, columns, source, usual_degc)
@@ -63,7 +78,7 @@ def read_log(source: Source, columns: CellColumns, limits_v: tuple[float, float]
         None if charge is None else one(table, charge, source.path),
         notes,
     )
-    log = _in_order(_usable(raw, limits_v))
+    log = _in_order(_usable(raw, possible))
     if log.time_s.size < FEWEST_ROWS:
         why = f" ({'; '.join(log.notes)})" if log.notes else ""
         raise ColumnError(f"{source.path}: {log.time_s.size} usable rows, {FEWEST_ROWS} are wanted{why}")
@@ -87,18 +102,19 @@ def _temperature(
     return np.interp(np.arange(rows), np.flatnonzero(known), degc[known]), notes
 
 
-def _usable(log: Log, limits_v: tuple[float, float]) -> Log:
-    for lost, why in _faults(log, limits_v):
+def _usable(log: Log, possible: Possible) -> Log:
+    for lost, why in _faults(log, possible):
         if lost.any():
-            return _usable(log.only(~lost, f"{rows_text(lost)} dropped: {why}"), limits_v)
+            return _usable(log.only(~lost, f"{rows_text(lost)} dropped: {why}"), possible)
     return log
 
 
-def _faults(log: Log, limits_v: tuple[float, float]) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
+def _faults(log: Log, possible: Possible) -> Iterator[tuple[npt.NDArray[np.bool_], str]]:
     yield ~np.isfinite(log.time_s), "no time"
     yield ~np.isfinite(log.current_a), "no current"
     yield ~np.isfinite(log.voltage_v), "no voltage"
-    low_v, high_v = limits_v[0] - MARGIN_V, limits_v[1] + MARGIN_V
+    yield np.abs(log.current_a) > possible.most_a, f"current above {possible.most_a:g} A"
+    low_v, high_v = possible.min_v - MARGIN_V, possible.max_v + MARGIN_V
     yield (log.voltage_v < low_v) | (log.voltage_v > high_v), f"voltage not within {low_v:.2f} to {high_v:.2f} V"
     if log.counted_ah is not None:
         yield ~np.isfinite(log.counted_ah), "no counted charge"

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bms_daemon.sim import faults
+from bms_daemon.sim.assembly import Assembly
 from bms_daemon.sim.rig.arguments import OFFERED, checked, choice, number
 from bms_daemon.sim.rig.pins import Pins
-from bms_daemon.sim.world import Assembly
 
 LONGEST_S = 86400.0  # that a fault may be asked to stand
 Request = dict[str, Any]

@@ -13,7 +13,7 @@ from typing import Any
 
 from bms_daemon.sim.gpio import INPUTS, OUTPUTS, Board
 from bms_daemon.sim.rig.pins import Pin
-from bms_daemon.sim.settings import Constant, WorldSettings
+from bms_daemon.sim.settings import Bq76952Data, Constant, WorldSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ def _world(table: dict[str, Any], board: Board, current_a: float, soc: float) ->
         initial_soc=soc,
         profile=Constant(current_a=current_a),
         board=board,
-        shunt_mohm=chip["shunt_mohm"],
-        chip_crc=chip.get("crc", False),
+        afe=Bq76952Data(shunt_mohm=chip["shunt_mohm"], crc=chip.get("crc", False)),
         probes=len(chip["probes"]),
     )
 

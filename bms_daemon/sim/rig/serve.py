@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, closing, suppress
 from math import inf
 from pathlib import Path
 
+from bms_daemon.sim.assembly import assemble
 from bms_daemon.sim.rig.control import Control
 from bms_daemon.sim.rig.cuse import Node
 from bms_daemon.sim.rig.gpio_sim import GpioSim
@@ -18,7 +19,7 @@ from bms_daemon.sim.rig.installation import Wiring
 from bms_daemon.sim.rig.pins import PERIOD_S, Pins
 from bms_daemon.sim.rig.pty_port import PtyPort
 from bms_daemon.sim.rig.spi_dev import Loopback, SpiDev
-from bms_daemon.sim.world import World, assemble
+from bms_daemon.sim.world import World
 
 DEV = Path("/dev")
 SPI = "spidev0.0"
@@ -35,9 +36,9 @@ async def serve(wiring: Wiring, back_door: Path, ready: Callable[[], None]) -> N
 
 
 async def _served(wiring: Wiring, back_door: Path, ready: Callable[[], None]) -> None:
-    parts = assemble(wiring.world, i2c_hz=inf)  # the way through the kernel takes as long as a wire
+    parts = assemble(wiring.world, bus_hz=inf)  # the way through the kernel takes as long as a wire
     async with AsyncExitStack() as stack:
-        adapter = I2cDev(parts.i2c, settable=wiring.world.board == "pi")
+        adapter = I2cDev(parts.afe_bus, settable=wiring.world.board == "pi")
         nodes = [Node(wiring.i2c, adapter), Node(SPI, SpiDev(Loopback()))]
         for node in nodes:
             stack.enter_context(closing(node))
@@ -49,7 +50,7 @@ async def _served(wiring: Wiring, back_door: Path, ready: Callable[[], None]) ->
         door = await stack.enter_async_context(await Control(parts, pins).listen(back_door))
         tasks = [_turn(parts.world, pins), door.serve_forever()]
         if wiring.serial is not None:
-            port = PtyPort(parts.serial, parts.talker.hear, wiring.serial, lambda path: admit(path, "dialout"))
+            port = PtyPort(parts.shunt_port, parts.talker.hear, wiring.serial, lambda path: admit(path, "dialout"))
             tasks.append(port.run())
         asyncio.get_running_loop().call_soon(ready)
         await asyncio.gather(*tasks)

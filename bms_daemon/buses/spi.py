@@ -1,0 +1,85 @@
+"""SPI by the kernel's spidev: frames with a chip select of their own, on a private worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import Iterator, Sequence
+
+import spidev
+
+from bms_daemon.buses.worker import Worker
+from bms_daemon.model import BusFault
+from bms_daemon.ports import SpiFrame
+
+_NODE = re.compile(r"/dev/spidev[0-9]+\.[0-9]+")
+_MODE = 3  # clock idles high, data are taken on its rising edge
+_ABSENT = ("gone", "enable the bus (Raspberry Pi: dtparam=spi=on in config.txt; BeagleBone: its overlay) and reboot")
+_DENIED = ("denied", "add the daemon's user to the group spi, or allow the device in the unit (DeviceAllow)")
+_REFUSED = ("refused", "the controller does not do this clock or mode 3")
+_KINDS = {errno.ENOENT: _ABSENT, errno.EACCES: _DENIED, errno.EPERM: _DENIED, errno.EINVAL: _REFUSED}
+_OTHER = ("gone", "see that the bus is enabled and nothing else drives this chip select")
+
+
+class SpiPort:
+    """A chip select by its device node, such as /dev/spidev0.0. Implements ``ports.SpiBus``.
+
+    Opening raises BusFault that says what to enable. ``timeout_s`` counts for the frames between two gaps.
+    """
+
+    def __init__(self, path: str, clock_hz: int, timeout_s: float) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._spi = _open(path, clock_hz)
+        self._worker: Worker[list[bytes]] = Worker(f"spi {path}", self._spi.close)
+
+    async def transfer(self, frames: Sequence[SpiFrame]) -> list[bytes]:
+        """See ``ports.SpiBus``."""
+        answers: list[bytes] = []
+        for burst in _bursts(frames):
+            answers += await self._send(burst)
+            if burst[-1].gap_s:
+                await asyncio.sleep(burst[-1].gap_s)
+        return answers
+
+    def close(self) -> None:
+        """Close the device once the worker is through with what it has been given."""
+        self._worker.close()
+
+    async def _send(self, burst: list[SpiFrame]) -> list[bytes]:
+        try:
+            return await self._worker.run(lambda: [self._exchange(frame) for frame in burst], self._timeout_s, "frames")
+        except OSError as error:
+            kind, _ = _KINDS.get(error.errno or 0, _OTHER)
+            raise BusFault(kind, f"{self._path}: {error.strerror}") from error
+
+    def _exchange(self, frame: SpiFrame) -> bytes:
+        """In the worker: one frame; its delay holds chip select low."""
+        return bytes(self._spi.xfer2(list(frame.data), 0, round(frame.low_s * 1e6)))
+
+
+def _bursts(frames: Sequence[SpiFrame]) -> Iterator[list[SpiFrame]]:
+    """Frames up to each that has a gap behind it: nothing waits within a burst."""
+    burst: list[SpiFrame] = []
+    for frame in frames:
+        burst.append(frame)
+        if frame.gap_s:
+            yield burst
+            burst = []
+    if burst:
+        yield burst
+
+
+def _open(path: str, clock_hz: int) -> spidev.SpiDev:
+    if not _NODE.fullmatch(path):
+        raise BusFault("gone", f"{path}: is no SPI device; name it like /dev/spidev0.0")
+    spi = spidev.SpiDev()
+    try:
+        spi.open_path(path)
+        spi.mode, spi.max_speed_hz = _MODE, clock_hz
+    except OSError as error:
+        spi.close()
+        kind, hint = _KINDS.get(error.errno or 0, _OTHER)
+        raise BusFault(kind, f"{path}: {error.strerror}; {hint}") from error
+    return spi

@@ -1,0 +1,72 @@
+"""What a driver's own table tells the rest of the configuration about its part. All drivers' Settings derive from it.
+
+Quantities go by their names in the model: ``current_a``, ``pack_v``, ``link_v``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bms_daemon.config.section import Section
+
+Quantity = Literal["current_a", "pack_v", "link_v"]
+NONE: frozenset[Quantity] = frozenset()
+
+
+class AfeTable(Section):
+    """An analog front end's."""
+
+    @property
+    def measures(self) -> frozenset[Quantity]:
+        """Of the terminals' quantities, those that every scan brings."""
+        return NONE
+
+    @property
+    def chip_s(self) -> tuple[float, float]:
+        """How old what it answers may be, s: cells and probes, and current."""
+        return 0.0, 0.0
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        """That it answers to, where its bus has addresses."""
+        return ()
+
+    @property
+    def clock_hz(self) -> int:
+        """Of its bus, where the host sets it."""
+        return 0
+
+    @property
+    def probe_count(self) -> int:
+        return 0
+
+    def hardware_limits(self) -> dict[str, float]:
+        """The limits that the chip keeps by itself, as it will round them, by field name."""
+        return {}
+
+    def fit(self, series: int) -> None:
+        """Raises ValueError, saying why, when it cannot measure so many cells."""
+
+
+class ShuntTable(Section):
+    """A current sensor's."""
+
+    @property
+    def measures(self) -> frozenset[Quantity]:
+        """What its readings hold and the daemon may rely on."""
+        return NONE
+
+    @property
+    def chip_s(self) -> float:
+        """How old what it says may be when it has said it, s."""
+        return 0.0
+
+    @property
+    def baud(self) -> int:
+        """Of its serial line, or of its CAN bus."""
+        return 0
+
+    @property
+    def listens(self) -> tuple[int, ...]:
+        """Identifiers of the frames that it sends, where it hangs on CAN."""
+        return ()

@@ -1,0 +1,84 @@
+"""A daisy chain on its chip select: wakes it, sends commands, reads groups of registers, repeats what noise spoilt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from bms_daemon.drivers import ltc681x_codec as codec
+from bms_daemon.drivers.ltc681x_codec import Answer
+from bms_daemon.model import BusFault
+from bms_daemon.ports import SpiBus, SpiFrame
+
+IDLE_S = 0.004  # of silence after which the isolated link must be woken (4.3 ms at least)
+ASLEEP_S = 1.5  # after which the chips may be asleep (their watchdog: 2 s, 1.8 s at least)
+WAKE_LOW_S, WAKE_S = 0.0003, 0.0004  # chip select low, and until a device has woken
+READY_S = 10e-6  # of an idle device's port
+NEVER_S = float("-inf")
+
+
+class Chain:
+    """``devices`` from the nearest to the farthest. ``retries`` counts groups that were read twice."""
+
+    def __init__(self, bus: SpiBus, devices: int, spi_hz: int) -> None:
+        self.devices = devices
+        self.retries = 0
+        self._bus = bus
+        self._byte_s = 8.0 / spi_hz
+        self._heard_s = NEVER_S
+
+    async def wake(self) -> None:
+        """Wake every device from its sleep, one behind the other."""
+        await self._transfer([SpiFrame(b"\0", WAKE_LOW_S, WAKE_S)] * self.devices)
+
+    async def send(self, *frames: bytes) -> None:
+        """Commands that nobody answers, or writes."""
+        await self._exchange([SpiFrame(frame) for frame in frames])
+
+    async def read(self, *codes: int) -> list[Answer]:
+        """The groups that these commands read. Raises BusFault("crc") or ("nack") with the first device that fails."""
+        answers = await self.try_read(codes, self.devices)
+        spoilt = [at for at, found in enumerate(answers) if not found.good.all()]
+        if spoilt:
+            self.retries += 1
+            again = await self.try_read([codes[at] for at in spoilt], self.devices)
+            for at, found in zip(spoilt, again, strict=True):
+                answers[at] = found
+        for found in answers:
+            _require(found)
+        return answers
+
+    async def try_read(self, codes: Sequence[int], devices: int) -> list[Answer]:
+        """The same without judging, from a chain that may be of another length."""
+        raw = await self._exchange([SpiFrame(codec.read(code, devices)) for code in codes])
+        return [codec.answer(each, devices) for each in raw]
+
+    async def _exchange(self, frames: list[SpiFrame]) -> list[bytes]:
+        """Frames, with what wakes the link in front of them where it has been silent."""
+        silent_s = asyncio.get_running_loop().time() - self._heard_s
+        if silent_s > ASLEEP_S:
+            await self.wake()
+        first = self._ready() if silent_s > IDLE_S else []
+        return (await self._transfer([*first, *frames]))[len(first) :]
+
+    def _ready(self) -> list[SpiFrame]:
+        """A pulse that runs through the chain, and bytes that nobody understands for as long as it runs."""
+        pause = int(self.devices * READY_S / self._byte_s) + 1
+        return [SpiFrame(b"\0"), SpiFrame(bytes(pause))]
+
+    async def _transfer(self, frames: list[SpiFrame]) -> list[bytes]:
+        try:
+            return await self._bus.transfer(frames)
+        finally:
+            self._heard_s = asyncio.get_running_loop().time()
+
+
+def _require(found: Answer) -> None:
+    if found.good.all():
+        return
+    device, devices = int(np.argmin(found.good)) + 1, found.good.size
+    if found.silent[device - 1 :].all():
+        raise BusFault("nack", f"device {device} of {devices} does not answer, nor does any behind it")
+    raise BusFault("crc", f"device {device} of {devices}")

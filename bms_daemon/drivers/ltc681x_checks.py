@@ -1,0 +1,117 @@
+"""What the devices of an LTC681x chain find of themselves: converters, references, multiplexers, wires to the cells.
+
+Each check leaves registers behind that say nothing of cells: who reads them afterwards clears and converts first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from bms_daemon.drivers import ltc681x_codec as codec
+from bms_daemon.drivers import ltc681x_parts as parts
+from bms_daemon.drivers.ltc681x_chain import Chain
+from bms_daemon.drivers.ltc681x_codec import Answer
+from bms_daemon.drivers.ltc681x_parts import NORMAL, Part
+from bms_daemon.model import FloatArray
+
+OVERLAP_COUNTS = 20  # of one cell by both converters, 2 mV
+REDUNDANCY_CODE = 0xFF00  # from here on the second converter disagreed
+OPEN_RUNS = 2  # conversions with a pull, until a loose wire has followed it
+MARGIN_S = 0.0002
+Check = Callable[[Chain, Part], Awaitable[str]]
+
+
+async def cell_converters(chain: Chain, part: Part) -> str:
+    """Known patterns through the cells' converters; what is wrong in words, or nothing."""
+    return await _patterns(chain, part, parts.CVST, part.cell_time_s, part.groups, "cell converter")
+
+
+async def pin_converters(chain: Chain, part: Part) -> str:
+    return await _patterns(chain, part, parts.AXST, part.aux_time_s, parts.RDAUX, "pin converter")
+
+
+async def status_converters(chain: Chain, part: Part) -> str:
+    return await _patterns(chain, part, parts.STATST, part.stat_time_s, (parts.RDSTATA,), "status converter")
+
+
+async def overlap(chain: Chain, part: Part) -> str:
+    """One cell by two converters."""
+    await _convert(chain, part.cell_time_s, codec.command(parts.CLRCELL), codec.command(parts.ADOL | NORMAL))
+    (found,) = await chain.read(parts.RDCV[2])
+    seventh, eighth = found.words[:, 0].astype(int), found.words[:, 1].astype(int)
+    return _first("converters disagree", np.abs(seventh - eighth) > OVERLAP_COUNTS)
+
+
+async def redundancy(chain: Chain, part: Part) -> str:
+    """Every pin by two converters."""
+    await _convert(chain, 2.0 * part.aux_time_s, codec.command(parts.CLRAUX), codec.command(parts.ADAXD | NORMAL))
+    answers = await chain.read(*parts.RDAUX)
+    words = _words(answers)
+    return _first("pin converters disagree", np.any(words >= REDUNDANCY_CODE, axis=1))
+
+
+async def multiplexers(chain: Chain, part: Part) -> str:
+    await _convert(chain, part.diagnose_s, codec.command(parts.DIAGN))
+    (found,) = await chain.read(parts.RDSTATB)
+    return _first("multiplexer test", codec.decode_status(found.data).mux_fail)
+
+
+CHECKS: tuple[Check, ...] = (
+    cell_converters,
+    pin_converters,
+    status_converters,
+    overlap,
+    redundancy,
+    multiplexers,
+)
+
+
+async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wire_v: float) -> np.ndarray:
+    """bool (devices, cells + 1): wires C0 to Cn that are open, of the ``fitted`` cells of each device.
+
+    The single-wire method: a loose wire follows the pull, up and down, and its cells with it.
+    """
+    up_v = await _pulled(chain, part, parts.PULL_UP)
+    down_v = await _pulled(chain, part, 0)
+    found = np.zeros((chain.devices, part.cells + 1), dtype=bool)
+    for device, cells in enumerate(fitted):
+        up, down = up_v[device, :cells], down_v[device, :cells]
+        found[device, 1:cells] = up[1:] - down[1:] < -open_wire_v
+        found[device, 0], found[device, cells] = up[0] == 0.0, down[-1] == 0.0
+    return found
+
+
+async def _pulled(chain: Chain, part: Part, pull: int) -> FloatArray:
+    for _ in range(OPEN_RUNS):
+        await _convert(chain, part.cell_time_s, codec.command(parts.ADOW | NORMAL | pull))
+    volts: FloatArray = _words(await chain.read(*part.groups)) * codec.COUNT_V
+    return volts
+
+
+def _words(answers: list[Answer]) -> np.ndarray:
+    """Groups side by side, uint16 (devices, 3 * groups)."""
+    return np.concatenate([found.words for found in answers], axis=1)
+
+
+async def _patterns(
+    chain: Chain, part: Part, test: int, time_s: float, groups: tuple[int, ...], what: str
+) -> str:
+    for pattern, wanted in parts.PATTERNS:
+        await _convert(chain, time_s, codec.command(test | NORMAL | pattern))
+        answers = await chain.read(*groups)
+        wrong = _first(f"{what} test", (_words(answers) != wanted).any(axis=1))
+        if wrong:
+            return wrong
+    return ""
+
+
+async def _convert(chain: Chain, time_s: float, *frames: bytes) -> None:
+    await chain.send(*frames)
+    await asyncio.sleep(time_s + MARGIN_S)
+
+
+def _first(what: str, wrong: np.ndarray) -> str:
+    return f"device {int(np.argmax(wrong)) + 1}: {what}" if wrong.any() else ""

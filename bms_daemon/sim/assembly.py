@@ -1,0 +1,156 @@
+"""A simulated installation, put together as its table says: pack, AFE, current sensor, wires, board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bms_daemon.sim.can_port import SimCanPort
+from bms_daemon.sim.gate import CoilGate
+from bms_daemon.sim.gpio import SimLines
+from bms_daemon.sim.i2c import SimI2cBus
+from bms_daemon.sim.plant import Plant
+from bms_daemon.sim.serial import SimSerial
+from bms_daemon.sim.settings import Bq769x0Data, Bq76952Data, LemCabData, Ltc681xData, SbsData, WorldSettings
+from bms_daemon.sim.taps import CanTalker, Chip, Talker, Taps
+from bms_daemon.sim.world import World, loop_time_s
+
+if TYPE_CHECKING:
+    from bms_daemon.sim.spi import SimSpiBus
+
+I2C_HZ = {"bq76952": 400e3, "bq769x0": 100e3, "sbs": 100e3}  # as fast as they go
+Sync = Callable[[float], None]
+ShuntPort: TypeAlias = SimSerial | SimCanPort
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The daemon gets ``afe_bus``, ``shunt_port`` and ``lines``, a test gets the rest too.
+
+    ``chip`` and ``talker`` are of whatever kind the table says, with their ``faults``.
+    """
+
+    world: World
+    plant: Plant
+    chip: Any
+    talker: Any
+    afe_bus: Any
+    shunt_port: Any
+    lines: SimLines
+    gate: CoilGate
+
+
+def assemble(
+    settings: WorldSettings, clock: Callable[[], float] = loop_time_s, bus_hz: float | None = None
+) -> Assembly:
+    """A plant with its AFE and its current sensor, on a board with its coil gate. ``bus_hz``: not the bus's usual."""
+    plant = Plant(settings)
+    chip, talker = afe_of(settings, plant.taps), talker_of(settings, plant.taps)
+    plant.balancing_mask = lambda: chip.balancing_mask
+    lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s)
+    effects: dict[str, Callable[[bool], None]] = {"fan": plant.set_fan, "second_disconnect": plant.trip}
+    world = World(plant, chip, talker, lines, gate, effects, clock)
+    bus, port = bus_of(settings, chip, world.sync, bus_hz), port_of(settings, talker, world.sync)
+    return Assembly(world, plant, chip, talker, bus, port, lines, gate)
+
+
+def afe_of(settings: WorldSettings, taps: Taps) -> Chip:
+    """The analog front end behind these taps."""
+    return _AFES[settings.afe.kind](settings, taps)
+
+
+def bus_of(settings: WorldSettings, chip: Any, sync: Sync, bus_hz: float | None = None) -> SimI2cBus | SimSpiBus:
+    """What it hangs on."""
+    data = settings.afe
+    if isinstance(data, Ltc681xData):
+        from bms_daemon.sim.spi import SimSpiBus
+
+        return SimSpiBus(sync, bus_hz or data.spi_hz, chip)
+    bus = SimI2cBus(sync, bus_hz or I2C_HZ[data.kind])
+    bus.attach(data.address, chip)
+    return bus
+
+
+def talker_of(settings: WorldSettings, taps: Taps) -> Talker | CanTalker:
+    """The current sensor behind these taps."""
+    return _TALKERS[settings.shunt.kind](settings, taps)
+
+
+def port_of(settings: WorldSettings, talker: Any, sync: Sync) -> ShuntPort:
+    """What it speaks on."""
+    return SimSerial(talker, sync) if settings.shunt.kind == "vedirect" else SimCanPort(talker, sync)
+
+
+def _bq76952(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.bq76952 import Bq76952
+
+    data = settings.afe
+    assert isinstance(data, Bq76952Data)
+    return Bq76952(taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm)
+
+
+def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.ltc681x import Ltc681xChain
+
+    data = settings.afe
+    assert isinstance(data, Ltc681xData)
+    return Ltc681xChain(taps, data.cells, data.probes, seed=settings.seed)
+
+
+def _bq769x0(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.bq769x0 import Bq769x0
+
+    data = settings.afe
+    assert isinstance(data, Bq769x0Data)
+    return Bq769x0(
+        taps, data.part, settings.seed, crc=data.crc, address=data.address, shunt_mohm=data.shunt_mohm
+    )
+
+
+def _sbs(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.sbs import SmartBattery
+
+    data = settings.afe
+    assert isinstance(data, SbsData)
+    return SmartBattery(
+        taps,
+        settings.seed,
+        capacity_ah=settings.capacity_ah,
+        soc=settings.initial_soc,
+        pec=data.pec,
+        address=data.address,
+    )
+
+
+def _vedirect(settings: WorldSettings, taps: Taps) -> Talker:
+    from bms_daemon.sim.vedirect import VeDirectShunt
+
+    return VeDirectShunt(taps, seed=settings.seed, capacity_ah=settings.capacity_ah, soc=settings.initial_soc)
+
+
+def _ivts(settings: WorldSettings, taps: Taps) -> CanTalker:
+    from bms_daemon.sim.ivts import IvtS
+
+    return IvtS(taps, settings.seed)
+
+
+def _lem_cab(settings: WorldSettings, taps: Taps) -> CanTalker:
+    from bms_daemon.sim.lem_cab import LemCab
+
+    data = settings.shunt
+    assert isinstance(data, LemCabData)
+    return LemCab(taps, settings.seed, layout=data.layout)
+
+
+_AFES: dict[str, Callable[[WorldSettings, Taps], Chip]] = {
+    "bq76952": _bq76952,
+    "ltc681x": _ltc681x,
+    "bq769x0": _bq769x0,
+    "sbs": _sbs,
+}
+_TALKERS: dict[str, Callable[[WorldSettings, Taps], Talker | CanTalker]] = {
+    "vedirect": _vedirect,
+    "ivts": _ivts,
+    "lem_cab": _lem_cab,
+}

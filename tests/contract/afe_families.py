@@ -1,0 +1,140 @@
+"""The families of analog front ends for the one contract test: how each is wired, and how each is made to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from bms_daemon.drivers import registry
+from bms_daemon.ports import Afe, SpiFrame
+from bms_daemon.runtime.clock import run_manual
+from bms_daemon.sim.assembly import Assembly, assemble
+from bms_daemon.sim.settings import WorldSettings
+
+Act = Callable[[Assembly], None]
+
+
+def _i2c(name: str, value: Any) -> Act:
+    return lambda assembly: setattr(assembly.afe_bus.faults, name, value)
+
+
+def _chip(name: str, value: Any) -> Act:
+    return lambda assembly: setattr(assembly.chip.faults, name, value)
+
+
+@dataclass(frozen=True)
+class Family:
+    """``setup_s`` bounds a set-up, ``scan_s`` a scan; ``spoil_once`` flips a bit that its checksum covers."""
+
+    name: str
+    kind: str
+    series: int
+    world: dict[str, Any]
+    settings: dict[str, Any]
+    scan_s: float
+    transfers: int
+    silence: Act
+    speak: Act
+    spoil_once: Act
+    spoil: Act
+    freeze: Act
+    reset: Act
+    repeat: Act
+    other_settings: dict[str, Any]  # of a chip that this one is not
+    setup_s: float = 2.0
+    outputs: bool = False  # it has switch outputs
+
+    def __str__(self) -> str:
+        return self.name
+
+    def wired(self) -> Assembly:
+        return assemble(WorldSettings.model_validate({"series": self.series, **self.world}))
+
+    def driver(self, bus: Any, **changes: Any) -> Afe:
+        model = registry.settings_model("afe", self.kind)
+        return registry.make_afe(self.kind, bus, model(**(self.settings | changes)), self.series)
+
+    def play(self, story: Callable[[Assembly, Afe], Awaitable[None]]) -> None:
+        """Run a story on manual time, on a pack that rests at 60 %."""
+
+        async def main() -> None:
+            assembly = self.wired()
+            await story(assembly, self.driver(assembly.afe_bus))
+
+        run_manual(main())
+
+
+LIMITS = {"over_voltage_v": 3.75, "under_voltage_v": 2.4}
+BQ76952 = {
+    **LIMITS,
+    "shunt_mohm": 0.5,
+    "probes": ("TS1", "TS2", "TS3"),
+    "over_current_charge_a": 120.0,
+    "over_current_discharge_a": 160.0,
+    "over_current_discharge_fast_a": 200.0,
+    "short_circuit_a": 400.0,
+}
+
+
+def _bq76952(crc: bool) -> Family:
+    return Family(
+        name="bq76952 with CRC" if crc else "bq76952 without CRC",
+        kind="bq76952",
+        series=16,
+        world={"afe": {"kind": "bq76952", "crc": crc, "shunt_mohm": 0.5}},
+        settings={**BQ76952, "crc": crc},
+        scan_s=0.006,
+        transfers=5,
+        silence=_i2c("nack", inf),
+        speak=_i2c("nack", 0),
+        spoil_once=_i2c("flip_bytes", 1) if crc else _i2c("nack", 1),
+        spoil=_i2c("flip_rate", 1.0) if crc else _i2c("nack", inf),
+        freeze=_chip("frozen", True),
+        reset=lambda assembly: assembly.chip.power_on_reset(),
+        repeat=_i2c("repeat", 1),
+        other_settings={"crc": not crc},
+        outputs=True,
+    )
+
+
+LTC6811 = Family(
+    name="ltc6811 chain",
+    kind="ltc681x",
+    series=30,
+    world={"probes": 5, "afe": {"kind": "ltc681x", "cells": (12, 11, 7), "probes": (2, 2, 1)}},
+    settings={**LIMITS, "cells": (12, 11, 7), "probes": (2, 2, 1)},
+    scan_s=0.011,
+    transfers=4,
+    silence=_chip("mute", 0),
+    speak=_chip("mute", None),
+    spoil_once=_i2c("flip_bytes", 1),
+    spoil=_i2c("flip_rate", 0.5),
+    freeze=_chip("frozen", True),
+    reset=lambda assembly: assembly.chip.power_on_reset(),
+    repeat=_i2c("repeat_from", 0),
+    other_settings={"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)},
+)
+
+FAMILIES = (_bq76952(True), _bq76952(False))
+
+
+class Tampered:
+    """A bus whose answers go through ``change`` first."""
+
+    def __init__(self, bus: Any, change: Callable[[bytes], bytes] = bytes) -> None:
+        self.change, self._bus = change, bus
+
+    async def transfer(self, *args: Any) -> Any:
+        if isinstance(args[0], Sequence) and all(isinstance(each, SpiFrame) for each in args[0]):
+            return [self.change(raw) for raw in await self._bus.transfer(*args)]
+        raw = await self._bus.transfer(*args)
+        return self.change(raw) if raw else raw
+
+    def close(self) -> None: ...
+
+
+async def wait(seconds: float) -> None:
+    await asyncio.sleep(seconds)

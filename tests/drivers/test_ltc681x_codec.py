@@ -1,0 +1,110 @@
+"""The LTC681x family's bytes against published vectors, and against whatever may come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bms_daemon.drivers import ltc681x_codec as codec
+
+# command and its code, as foxBMS' tables have them
+COMMANDS = (
+    "0001 3D6E", "0002 2B0A", "0024 B19E", "0004 07C2", "0360 F46C", "0560 D3A0", "0723 B9E4", "1234 1DD4", "BEEF FD2C",
+    "0006 9A94", "0008 5E52", "000A C304", "0009 D560", "000B 4836", "000C EFCC", "000E 729A", "000D 64FE", "000F F9A8",
+    "0721 24B2", "0722 32D6", "0028 E80E", "0029 633C", "0370 AF42", "02E0 3806", "03E0 B04A", "04E0 1FCA", "0026 2CC8",
+    "0010 ED72", "0012 7024", "0711 C9C0", "0712 DFA4", "0713 5496", "0714 F36C", "0715 785E", "0568 3BAE", "0368 1C62",
+    "0328 FBE8",
+)  # fmt: skip
+GROUPS = (
+    "123456789ABC BC24", "FFFFFFFFFFFF 664C", "A0B0C0D0E0F0 792C", "012E9B33AC55 D522", "FC0000000000 4F82",
+    "000000000000 C212",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("vector", COMMANDS)
+def test_a_command_carries_its_code(vector: str) -> None:
+    code, pec = vector.split()
+    assert codec.command(int(code, 16)) == bytes.fromhex(code + pec)
+
+
+@pytest.mark.parametrize("vector", GROUPS)
+def test_a_group_carries_its_code(vector: str) -> None:
+    data, pec = (bytes.fromhex(each) for each in vector.split())
+    assert codec.pec15(data).to_bytes(2, "big") == pec
+    assert codec.write(0x0001, [data]) == bytes.fromhex("00013D6E") + data + pec
+    found = codec.answer(bytes(4) + data + pec, 1)
+    assert found.good.all() and found.data.tobytes() == data
+
+
+def test_the_farthest_device_is_written_first_and_the_nearest_read_first() -> None:
+    near, far = bytes.fromhex("FC0000000000"), bytes.fromhex("123456789ABC")
+    frame = codec.write(0x0001, [near, far])
+    assert frame[4:10] == far and frame[12:18] == near
+    found = codec.answer(bytes(4) + near + bytes.fromhex("4F82") + far + bytes.fromhex("BC24"), 2)
+    assert [slot.tobytes() for slot in found.data] == [near, far]
+
+
+@pytest.mark.parametrize(
+    ("under_v", "over_v", "codes"),
+    [(2.8, 4.2, (0x6D5, 0xA41)), (2.8001, 4.1999, (0x6D6, 0xA40))],
+)
+def test_limits_are_those_of_the_data_sheet_and_rounded_to_the_stricter_side(
+    under_v: float, over_v: float, codes: tuple[int, int]
+) -> None:
+    found = codec.limit_codes(under_v, over_v)
+    assert found == codes
+    chip_under_v, chip_over_v = codec.limits_v(*found)
+    assert chip_under_v >= under_v - 1e-9
+    assert chip_over_v <= over_v + 1e-9
+
+
+@pytest.mark.parametrize(("under_v", "over_v"), [(-0.1, 4.2), (0.0, 4.2), (2.8, 6.6)])
+def test_limits_beyond_the_chip_are_refused(under_v: float, over_v: float) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        codec.limit_codes(under_v, over_v)
+
+
+def test_the_configuration_keeps_the_reference_on_and_discharges_nothing() -> None:
+    assert codec.configuration(0x6D5, 0xA41).hex() == "fcd516a40000"
+
+
+@pytest.mark.parametrize(
+    ("held", "same"),
+    [("fcd516a40000", True), ("04d516a40000", True), ("fed516a40000", True), ("f8d516a40000", False),
+     ("fcd516a40100", False), ("fcd416a40000", False), ("fcd516a40010", False)],
+)  # fmt: skip
+def test_a_configuration_is_compared_without_the_pins_that_it_reads(held: str, same: bool) -> None:
+    data = np.frombuffer(bytes.fromhex(held), dtype=np.uint8)[None]
+    assert codec.same_configuration(data, codec.configuration(0x6D5, 0xA41)).tolist() == [same]
+
+
+def test_status_flags_are_two_bits_a_cell() -> None:
+    data = np.array([[0x10, 0x75, 0x01, 0x80, 0x20, 0x12]], dtype=np.uint8)  # C1UV; C8OV; C11OV
+    found = codec.decode_status(data)
+    assert found.digital_v[0] == pytest.approx(2.9968)
+    assert np.flatnonzero(found.under[0]).tolist() == [0]
+    assert np.flatnonzero(found.over[0]).tolist() == [7, 10]
+    assert (found.mux_fail[0], found.hot[0]) == (True, False)
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(raw=st.binary(max_size=80), devices=st.integers(1, 8))
+def test_no_answer_raises_and_only_one_with_its_code_is_good(raw: bytes, devices: int) -> None:
+    found = codec.answer(raw, devices)
+    assert found.data.shape == (devices, 6)
+    for device in range(devices):
+        slot = raw[4 + 8 * device : 12 + 8 * device].ljust(8, b"\xff")
+        assert found.good[device] == (bitwise(slot[:6]) == int.from_bytes(slot[6:], "big"))
+        assert found.silent[device] == (slot == b"\xff" * 8)
+    codec.decode_status(found.data)
+
+
+def bitwise(data: bytes) -> int:
+    """x15+x14+x10+x8+x7+x4+x3+1 over the bits, starting with 0x0010, and a 0 behind."""
+    register = 0x0010
+    for byte in data:
+        for bit in range(7, -1, -1):
+            register = (register << 1 ^ (0x4599 if (register >> 14 ^ byte >> bit) & 1 else 0)) & 0x7FFF
+    return register << 1
