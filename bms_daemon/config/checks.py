@@ -219,6 +219,8 @@ def advice(settings: Settings) -> list[str]:
         )
     if not settings.contactor.aux_feedback:
         found.append("no auxiliary contact: a contactor that falls open and closes again by itself is not seen")
-    if settings.shunt is None:
-        found.append("no shunt: current has no second source to be compared with")
+    if "short_circuit_a" not in hardware:
+        found.append("no chip trips at a short circuit: the fuse alone ends it, and must be chosen for that")
+    if settings.shunt is None or "current_a" not in settings.afe.settings.measures:
+        found.append("one current sensor: current has no second source to be compared with")
     return found

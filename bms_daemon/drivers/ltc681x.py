@@ -48,6 +48,7 @@ class Driver:
 
         Returns the limits that every device holds. Raises BusFault("refused") naming the device and what is wrong.
         """
+        self._wrong.clear()
         await self._chain.wake()
         await self._count()
         await self._configure()

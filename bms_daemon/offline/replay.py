@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
@@ -112,12 +110,8 @@ def _hardware(recording: Recording, part: Part, settings: Settings, start_s: flo
     lines = SimLines(data.board)
     world = World(player, chip, None, lines, CoilGate(data.dead_man_s))
     bus = bus_of(data, chip, world.sync)
-    player.on_silence = lambda silent: _silence(bus, silent)
+    player.on_silence = bus.fall_silent
     return player, Hardware(bus, None, lines, world)
-
-
-def _silence(bus: Any, silent: bool) -> None:
-    bus.faults.nack = math.inf if silent else 0.0
 
 
 class Judge:

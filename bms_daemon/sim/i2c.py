@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from bms_daemon.model import BusFault
 from bms_daemon.sim.taps import I2cTarget
@@ -68,6 +69,10 @@ class SimI2cBus:
         self._sync(asyncio.get_running_loop().time())
         self._fail()
         return self._exchange(address, write, read_len)
+
+    def fall_silent(self, silent: bool) -> None:
+        """Let nobody answer any more, or everybody again."""
+        self.faults.nack = inf if silent else 0.0
 
     def close(self) -> None:
         self._chips.clear()

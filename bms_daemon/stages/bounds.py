@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from bms_daemon.config.schema import Settings
 from bms_daemon.config.senses import Senses, Source, period_s
 from bms_daemon.model import Reaction
-from bms_daemon.stages.contactors import UNKNOWN_GRACE_S
+from bms_daemon.stages.contactors import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
 
 R = Reaction
 SILENT = 3  # periods of a source
 LOOK_S = 1.0  # between two looks of the estimators
-BLINDING = {  # what leaves the current unknown, by who measures it
-    Source.AFE: frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"}),
-    Source.SHUNT: frozenset({"shunt_lost"}),
-    Source.NONE: frozenset[str](),
-}
+UNSEEN = frozenset({"afe_lost", "afe_frozen", "cells_absent", "cell_implausible"})  # they leave the cells unknown
+BLINDING = {Source.AFE: UNSEEN, Source.SHUNT: frozenset({"shunt_lost"}), Source.NONE: frozenset[str]()}
+"""What leaves the current unknown, by who measures it."""
 AFE_CURRENTS = frozenset({"short_circuit"})  # that the chip's own current tells, whoever else measures one
 
 
@@ -126,6 +124,8 @@ def _concerns(numbered: Numbered, settings: Settings) -> bool:
     _, code, reaction, _ = numbered
     if code == "shunt_lost":
         return settings.shunt is not None
+    if code == "short_circuit":
+        return "short_circuit_a" in settings.afe.settings.hardware_limits()
     if code == "current_mismatch":
         return settings.shunt is not None and "current_a" in settings.afe.settings.measures
     if code == "vcu_lost":
@@ -141,10 +141,16 @@ def _bound(numbered: Numbered, rule: Rule, settings: Settings) -> Bound:
     announce_s = max(number_s, needed_s)
     how = f"{how} + 2 ticks" if needed_s >= number_s else f"{number_s:g} s; {how} + 2 ticks are less"
     if reaction is R.STOP:
-        blinding = BLINDING[Senses.of(settings).current]
-        grace_s = UNKNOWN_GRACE_S if code in blinding else settings.open_grace_s
+        grace_s = _grace_s(code, settings)
         return Bound(row, code, reaction, announce_s, announce_s + grace_s, f"{how}; opens {grace_s:g} s later")
     return Bound(row, code, reaction, announce_s, announce_s if reaction >= R.OPEN else None, how)
+
+
+def _grace_s(code: str, settings: Settings) -> float:
+    """How long a STOP waits for low current."""
+    if code in BLINDING[Senses.of(settings).current]:
+        return UNKNOWN_GRACE_S
+    return min(settings.open_grace_s, UNSEEN_GRACE_S) if code in UNSEEN else settings.open_grace_s
 
 
 def _needed(rule: Rule, rung: Rung, settings: Settings) -> Need:

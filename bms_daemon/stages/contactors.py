@@ -18,6 +18,7 @@ MAIN_ON = frozenset({S.CLOSED, S.OPENING, S.RECOVERY_CHARGE})
 ENERGISED = MAIN_ON | {S.PRECHARGE}
 LOW_CURRENT = 0.05  # of rated: an opening contactor may break this at any time
 UNKNOWN_GRACE_S = 0.5  # STOP's grace when the current is not known
+UNSEEN_GRACE_S = 1.0  # and when the cells are not
 HOUR_S = 3600.0
 NEVER_S = float("inf")
 STANDING = {S.SAFE: "starting", S.SELF_TEST: "testing itself", S.FAULT: "kept open"}  # for people
@@ -108,7 +109,8 @@ def grace_s(v: View) -> float:
     if v.measured.current_a != v.measured.current_a:
         return UNKNOWN_GRACE_S
     patient = v.measured.orders.shutdown and not v.faults.stop
-    return v.settings.timing.shutdown_grace_s if patient else v.settings.open_grace_s
+    longest_s = v.settings.timing.shutdown_grace_s if patient else v.settings.open_grace_s
+    return min(longest_s, UNSEEN_GRACE_S) if v.measured.cells.quality is Quality.FAILED else longest_s
 
 
 def _may_open(v: View) -> bool:

@@ -235,8 +235,8 @@ def test_a_chip_that_trips_above_what_the_contactor_breaks_is_worth_a_word(tmp_p
 
 
 def test_a_pack_without_a_shunt_is_worth_a_word(tmp_path: Path) -> None:
-    assert not any("no shunt" in line for line in advice(load(tmp_path, {})))
-    assert any("no shunt" in line for line in advice(load(tmp_path, {"shunt": MISSING})))
+    assert not any("one current sensor" in line for line in advice(load(tmp_path, {})))
+    assert any("one current sensor" in line for line in advice(load(tmp_path, {"shunt": MISSING})))
 
 
 # ------------------------------------------------------------------ fuzz
@@ -276,3 +276,26 @@ def test_any_value_anywhere_is_accepted_or_refused(tmp_path: Path, changes: dict
 def test_any_table_is_refused(tmp_path: Path, table: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         load_settings(write(tmp_path, table))
+
+
+# ------------------------------------------------------------------ who measures what
+CHAIN = {"cells": [12, 4], "probes": [2, 1], "over_voltage_v": 3.85, "under_voltage_v": 2.2}
+
+
+def test_a_pack_whose_current_and_terminals_nobody_measures_is_refused(tmp_path: Path) -> None:
+    changes = {"afe.kind": "ltc681x", "afe.settings": CHAIN, "shunt": MISSING}
+    told = str(refused(tmp_path, changes))
+    for what in ("measures no current", "measures no pack voltage", "measures no link voltage"):
+        assert what in told
+
+
+def test_a_current_sensor_that_protects_must_speak_often(tmp_path: Path) -> None:
+    changes = {
+        "afe.kind": "ltc681x",
+        "afe.settings": CHAIN,
+        "shunt.kind": "ivts",
+        "shunt.settings": {"pack": "u1", "link": "u2"},
+        "shunt.period_s": 1.0,
+    }
+    assert "shunt.period_s = 1.0" in str(refused(tmp_path, changes))
+    load(tmp_path, changes | {"shunt.period_s": 0.05})

@@ -114,11 +114,11 @@ LTC6811 = Family(
     spoil=_i2c("flip_rate", 0.5),
     freeze=_chip("frozen", True),
     reset=lambda assembly: assembly.chip.power_on_reset(),
-    repeat=_i2c("repeat_from", 0),
+    repeat=_i2c("repeat", 3),
     other_settings={"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)},
 )
 
-FAMILIES = (_bq76952(True), _bq76952(False))
+FAMILIES = (_bq76952(True), _bq76952(False), LTC6811)
 
 
 class Tampered:

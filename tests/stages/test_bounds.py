@@ -101,7 +101,8 @@ def test_a_current_that_only_the_shunt_measures_has_the_shunts_bounds(demo: Sett
     assert bound(slower, "S30", "over_current_discharge", R.OPEN).announce_s == pytest.approx(0.24)
     lost = bound(other, "S33", "shunt_lost", R.STOP)
     assert (lost.announce_s, lost.open_s) == (0.5, pytest.approx(1.0))  # no current: half a second of grace
-    assert bound(other, "S17", "afe_lost", R.STOP).open_s == 2.5  # it still is
+    assert bound(other, "S17", "afe_lost", R.STOP).open_s == 1.5  # it still is, and the cells are not
+    assert not [b for b in bounds(other) if b.code == "short_circuit"]  # nobody but the fuse
     assert not [b for b in bounds(other) if b.code == "current_mismatch"]
 
 

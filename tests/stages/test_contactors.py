@@ -196,8 +196,9 @@ def test_the_emergency_stop_and_an_unknown_current_wait_for_no_fuse(parts: dict[
         ("home", m.Orders(shutdown=True), STOP, flowing(-90.0), 2.0),
         ("vehicle", m.Orders(), STOP, LOST, 0.5),
         ("home", m.Orders(shutdown=True), NONE, LOST, 0.5),
+        ("vehicle", m.Orders(), STOP, LOST | {"current_a": -90.0}, 1.0),
     ],
-    ids=["home", "vehicle", "operator", "shutdown", "shutdown with a fault", "unknown", "unknown at shutdown"],
+    ids=["home", "vehicle", "operator", "shutdown", "fault at shutdown", "unknown", "unknown at shutdown", "unseen"],
 )
 def test_a_stop_is_announced_at_once_and_opens_when_its_grace_ends(
     profile: str, orders: m.Orders, faults: m.Faults, parts: dict[str, Any], grace_s: float

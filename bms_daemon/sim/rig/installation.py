@@ -9,11 +9,11 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bms_daemon.sim.derive import world_of
 from bms_daemon.sim.gpio import INPUTS, OUTPUTS, Board
 from bms_daemon.sim.rig.pins import Pin
-from bms_daemon.sim.settings import Bq76952Data, Constant, WorldSettings
+from bms_daemon.sim.settings import WorldSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +40,7 @@ def read(config: Path, board: Board = "pi", current_a: float = -20.0, soc: float
         label=gpio["chip"],
         names={pins[role].offset: str(line["line"]) for role, line in lines.items()},
         pins=pins,
-        world=_world(table, board, current_a, soc),
-    )
-
-
-def _world(table: dict[str, Any], board: Board, current_a: float, soc: float) -> WorldSettings:
-    pack, chip = table["pack"], table["afe"]["settings"]
-    return WorldSettings(
-        chemistry=pack["chemistry"],
-        series=pack["series"],
-        capacity_ah=pack["capacity_ah"],
-        initial_soc=soc,
-        profile=Constant(current_a=current_a),
-        board=board,
-        afe=Bq76952Data(shunt_mohm=chip["shunt_mohm"], crc=chip.get("crc", False)),
-        probes=len(chip["probes"]),
+        world=world_of(table, board, current_a, soc),
     )
 
 

@@ -1,0 +1,121 @@
+"""The SPI port on a device that is not there: frames, gaps, a call that hangs, errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bms_daemon.buses import spi
+from bms_daemon.model import BusFault
+from bms_daemon.ports import SpiFrame
+
+
+class FakeSpi:
+    """spidev's SpiDev at its API. ``gate`` holds transfers back; ``opens`` and ``fails`` are raised."""
+
+    gate: threading.Event
+    opens: OSError | None
+    fails: OSError | None
+    last: FakeSpi
+
+    def __init__(self) -> None:
+        self.mode = self.max_speed_hz = -1
+        self.sent: list[tuple[bytes, int]] = []
+        self.closed = threading.Event()
+        FakeSpi.last = self
+
+    def open_path(self, path: str) -> None:
+        self.path = path
+        if FakeSpi.opens is not None:
+            raise FakeSpi.opens
+
+    def xfer2(self, data: list[int], speed_hz: int, delay_us: int) -> list[int]:
+        assert FakeSpi.gate.wait(10.0)
+        if FakeSpi.fails is not None:
+            raise FakeSpi.fails
+        self.sent.append((bytes(data), delay_us))
+        return [byte ^ 0xFF for byte in data]
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture(autouse=True)
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    FakeSpi.gate, FakeSpi.opens, FakeSpi.fails = threading.Event(), None, None
+    FakeSpi.gate.set()
+    monkeypatch.setattr(spi.spidev, "SpiDev", FakeSpi)
+    yield
+    FakeSpi.gate.set()
+
+
+def test_frames_go_out_in_order_and_chip_select_stays_low_as_long_as_asked() -> None:
+    async def main() -> tuple[list[bytes], float]:
+        port = spi.SpiPort("/dev/spidev1.0", 500_000, 1.0)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        frames = [SpiFrame(b"\0", 0.0003, 0.05), SpiFrame(b"\x01\x02"), SpiFrame(b"\x03")]
+        answers = await port.transfer(frames)
+        port.close()
+        assert FakeSpi.last.closed.wait(5.0)
+        return answers, loop.time() - begun_s
+
+    answers, took_s = asyncio.run(main())
+    assert answers == [b"\xff", b"\xfe\xfd", b"\xfc"]
+    assert FakeSpi.last.sent == [(b"\0", 300), (b"\x01\x02", 0), (b"\x03", 0)]
+    assert (FakeSpi.last.mode, FakeSpi.last.max_speed_hz) == (3, 500_000)
+    assert took_s >= 0.05
+
+
+def test_a_call_that_hangs_costs_its_caller_a_time_out_and_the_next_one_a_busy_bus() -> None:
+    async def main() -> None:
+        port = spi.SpiPort("/dev/spidev1.0", 500_000, 0.05)
+        FakeSpi.gate.clear()
+        with pytest.raises(BusFault, match="timeout"):
+            await port.transfer([SpiFrame(b"\0")])
+        with pytest.raises(BusFault, match="busy"):
+            await port.transfer([SpiFrame(b"\0")])
+        FakeSpi.gate.set()
+        while True:
+            try:
+                assert await port.transfer([SpiFrame(b"\0")]) == [b"\xff"]
+                break
+            except BusFault:
+                await asyncio.sleep(0.01)
+        port.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [(errno.ENOENT, "gone", "dtparam=spi=on"), (errno.EACCES, "denied", "group spi"),
+     (errno.EINVAL, "refused", "mode 3")],
+)  # fmt: skip
+def test_a_device_that_cannot_be_opened_says_what_to_do(number: int, kind: str, said: str) -> None:
+    FakeSpi.opens = OSError(number, "no")
+    with pytest.raises(BusFault, match=said) as found:
+        spi.SpiPort("/dev/spidev1.0", 500_000, 1.0)
+    assert found.value.kind == kind
+    assert FakeSpi.last.closed.is_set()
+
+
+@pytest.mark.parametrize("path", ["/dev/i2c-1", "spidev0.0", "/dev/spidev"])
+def test_a_name_that_is_no_spi_device_is_refused(path: str) -> None:
+    with pytest.raises(BusFault, match="name it like"):
+        spi.SpiPort(path, 500_000, 1.0)
+
+
+def test_a_transfer_that_fails_is_a_fault_of_the_bus() -> None:
+    async def main() -> None:
+        port = spi.SpiPort("/dev/spidev1.0", 500_000, 1.0)
+        FakeSpi.fails = OSError(errno.EIO, "I/O error")
+        with pytest.raises(BusFault, match="I/O error"):
+            await port.transfer([SpiFrame(b"\0")])
+        port.close()
+
+    asyncio.run(main())
