@@ -28,6 +28,7 @@ _NOISE = frozenset({"nack", "crc", "framing"})
 _BATTERY_MODE, _QUIET = 0x03, 0x6000  # no broadcasts to a charger or a host; capacities in mAh
 _QUIET_S = 30.0  # it forgets the mode after a minute
 _MOST_CELLS = 4
+_SETTLE_POLLS, _POLL_S = 30, 0.05
 
 
 class Settings(AfeTable):
@@ -83,7 +84,11 @@ class Driver:
         if self._settings.pec and not self._scale.pec:
             raise BusFault("refused", "the battery knows no packet error codes: afe.settings.pec = false")
         await self._be_quiet()
-        return {}
+        for _ in range(_SETTLE_POLLS):
+            if codec.decode_status(await self._word(codec.STATUS)).settled:
+                return {}
+            await asyncio.sleep(_POLL_S)
+        raise BusFault("refused", "the battery has measured nothing since its start")
 
     async def scan(self) -> AfeScan:
         """Everything that changes fast, a word at a time."""

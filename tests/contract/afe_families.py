@@ -46,6 +46,8 @@ class Family:
     other_settings: dict[str, Any]  # of a chip that this one is not
     setup_s: float = 2.0
     outputs: bool = False  # it has switch outputs
+    proof_s: float = 0.0  # after which values that stand still are no proof any more
+    slack_v: float = 1e-9  # by which each chip's own calibration moves its limits
 
     def __str__(self) -> str:
         return self.name
@@ -118,7 +120,59 @@ LTC6811 = Family(
     other_settings={"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)},
 )
 
-FAMILIES = (_bq76952(True), _bq76952(False), LTC6811)
+
+
+def _bq769x0(crc: bool) -> Family:
+    return Family(
+        name="bq76940 with CRC" if crc else "bq76940 without CRC",
+        kind="bq769x0",
+        series=12,
+        world={"afe": {"kind": "bq769x0", "crc": crc, "shunt_mohm": 0.5}},
+        settings={
+            **LIMITS,
+            "crc": crc,
+            "shunt_mohm": 0.5,
+            "probes": ("TS1", "TS2", "TS3"),
+            "over_current_discharge_a": 100.0,
+            "short_circuit_a": 200.0,
+        },
+        scan_s=0.012 if crc else 0.008,
+        transfers=3,
+        silence=_i2c("nack", inf),
+        speak=_i2c("nack", 0),
+        spoil_once=_i2c("flip_bytes", 1) if crc else _i2c("nack", 1),
+        spoil=_i2c("flip_rate", 1.0) if crc else _i2c("nack", inf),
+        freeze=_chip("frozen", True),
+        reset=lambda assembly: assembly.chip.power_on_reset(),
+        repeat=_i2c("repeat", 1),
+        other_settings={"crc": not crc},
+        outputs=True,
+        slack_v=0.007,
+    )
+
+
+def _sbs(pec: bool) -> Family:
+    return Family(
+        name="smart battery with PEC" if pec else "smart battery without PEC",
+        kind="sbs",
+        series=4,
+        world={"chemistry": "nmc", "probes": 1, "capacity_ah": 5.0, "afe": {"kind": "sbs", "pec": pec}},
+        settings={"pec": pec, "unchanged_s": 1.5},
+        scan_s=0.008,
+        transfers=8,
+        silence=_chip("mute", True),
+        speak=_chip("mute", False),
+        spoil_once=_i2c("flip_bytes", 1) if pec else _i2c("nack", 1),
+        spoil=_i2c("flip_rate", 1.0) if pec else _i2c("nack", inf),
+        freeze=_chip("frozen", True),
+        reset=lambda assembly: assembly.chip.power_on_reset(),
+        repeat=_i2c("repeat", 1),
+        other_settings={"pec": True, "address": 0x16},
+        proof_s=2.0,
+    )
+
+
+FAMILIES = (_bq76952(True), _bq76952(False), LTC6811, _bq769x0(True), _bq769x0(False), _sbs(True), _sbs(False))
 
 
 class Tampered:

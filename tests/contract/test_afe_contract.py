@@ -33,7 +33,8 @@ def test_setup_is_accepted_as_the_settings_promise_and_leaves_switches_off(famil
     async def story(assembly: Assembly, afe: Afe) -> None:
         model = registry.settings_model("afe", family.kind)
         start_s = asyncio.get_running_loop().time()
-        assert await afe.setup() == model(**family.settings).hardware_limits()  # type: ignore[attr-defined]
+        promised = model(**family.settings).hardware_limits()  # type: ignore[attr-defined]
+        assert await afe.setup() == pytest.approx(promised, rel=1e-9, abs=family.slack_v)
         assert asyncio.get_running_loop().time() - start_s < family.setup_s
         scan = await afe.scan()
         assert not (scan.charge_on or scan.discharge_on or scan.was_reset)
@@ -50,7 +51,7 @@ def test_a_scan_shows_what_the_taps_show(family: Family) -> None:
         agrees(scan, assembly)
         wired = assembly.plant.taps.probe_degc[: temps.probe_degc.size]
         assert temps.probe_degc == pytest.approx(wired, abs=0.5)
-        assert temps.die_degc == pytest.approx(assembly.plant.taps.die_degc, abs=1.0)
+        assert isnan(temps.die_degc) or temps.die_degc == pytest.approx(assembly.plant.taps.die_degc, abs=1.0)
         assert (scan.trips, scan.retries, scan.note) == (Trip.NONE, 0, "")
 
     family.play(story)
@@ -82,6 +83,7 @@ def test_conversions_are_proved_while_the_chip_converts_and_not_when_it_only_ans
         assert 5 <= await more() <= 20
         family.freeze(assembly)
         await afe.scan()
+        await asyncio.sleep(family.proof_s)
         assert await more() == 0
 
     family.play(story)
