@@ -74,18 +74,28 @@ class Driver:
         return self._scan_of(cells, sums.words, codec.decode_status(flags.data), was_reset)
 
     async def scan_temps(self) -> TempScan:
-        """Thermistors device by device, and the hottest die; then one of the chips' own checks."""
+        """Thermistors device by device, and the hottest die; then one of the chips' own checks.
+
+        Raises BusFault("refused") for devices that were reset or do not convert.
+        """
         chain, part = self._chain, self._part
         await chain.send(codec.command(parts.CLRAUX), codec.command(parts.ADAX | NORMAL))
         await asyncio.sleep(part.aux_time_s + MARGIN_S)
-        answers = await chain.read(*parts.RDAUX, parts.RDSTATA)
-        words = np.concatenate([found.words for found in answers[:-1]], axis=1)
-        scan = TempScan(self._probe_degc(words), self._die_degc(answers[-1].words))
+        held, sums, *pins = await chain.read(parts.RDCFGA, parts.RDSTATA, *parts.RDAUX)
+        words = np.concatenate([found.words for found in pins], axis=1)
+        self._require_pins(held.data, words)
+        scan = TempScan(self._probe_degc(words), self._die_degc(sums.words))
         await self._check()
         return scan
 
     async def switch(self, charge: bool, discharge: bool) -> None:
         """The chips have no outputs that gate coils."""
+
+    def _require_pins(self, held: np.ndarray, words: np.ndarray) -> None:
+        """What a device says that has lost its settings, or has not converted, is no temperature."""
+        good = codec.same_configuration(held, self._configuration) & (words != EMPTY).all(axis=1)
+        if not good.all():
+            raise BusFault("refused", f"device {int(np.argmin(good)) + 1} was reset, or converts no pins")
 
     # -------------------------------------------------------------- setup
     async def _count(self) -> None:

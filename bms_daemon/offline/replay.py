@@ -20,7 +20,7 @@ from bms_daemon.offline.recording import Recording
 from bms_daemon.offline.timeline import COLD_S, Part, parts_of
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.runtime.journal import Journal
-from bms_daemon.sim.assembly import afe_of, bus_of
+from bms_daemon.sim.assembly import afe_of, bus_of, port_of, talker_of
 from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import SimLines
 from bms_daemon.sim.settings import WorldSettings
@@ -107,11 +107,20 @@ def _hardware(recording: Recording, part: Part, settings: Settings, start_s: flo
     data = settings.sim.world
     player = Player(recording, part, data, start_s)
     chip = afe_of(data, player.taps)
+    talker = talker_of(data, player.taps) if settings.shunt is not None else None
     lines = SimLines(data.board)
-    world = World(player, chip, None, lines, CoilGate(data.dead_man_s))
+    world = World(player, chip, talker, lines, CoilGate(data.dead_man_s))
     bus = bus_of(data, chip, world.sync)
-    player.on_silence = bus.fall_silent
-    return player, Hardware(bus, None, lines, world)
+    port = port_of(data, talker, world.sync) if talker is not None else None
+
+    def silence(silent: bool) -> None:
+        """Nobody speaks who recorded nothing."""
+        for wire in (bus, port):
+            if wire is not None:
+                wire.fall_silent(silent)
+
+    player.on_silence = silence
+    return player, Hardware(bus, port, lines, world)
 
 
 class Judge:
@@ -176,8 +185,8 @@ def fits(recording: Recording, settings: Settings) -> str:
     """Why a recording cannot be played on a configuration; empty if it can."""
     if settings.sim is None or not isinstance(settings.sim.world, WorldSettings):
         return "replay needs a configuration with a [sim] table"
-    if settings.shunt is not None:
-        return "replay has no shunt to play: leave out [shunt]"
+    if settings.shunt is not None and settings.shunt.kind == "vedirect":
+        return "replay plays no battery monitor's state of charge: leave out [shunt]"
     cells, probes = recording.cell_v.shape[1], recording.probe_degc.shape[1]
     wired = settings.afe.settings.probe_count
     if cells != settings.pack.series:

@@ -56,6 +56,10 @@ class SimCanPort:
         self._gone = self._missed = False
         self._waiting: asyncio.Future[None] | None = None
 
+    def fall_silent(self, silent: bool) -> None:
+        """Let nothing arrive any more, or everything again."""
+        self.faults.silent = silent
+
     def unplug(self) -> None:
         """The interface is lost: a waiting receive ends at once, every later call fails."""
         self._gone = self._missed = True

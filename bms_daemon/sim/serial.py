@@ -32,6 +32,10 @@ class SimSerial:
         self._gone = False
         self._waiting: asyncio.Future[None] | None = None
 
+    def fall_silent(self, silent: bool) -> None:
+        """Let nothing arrive any more, or everything again."""
+        self.faults.silent = silent
+
     def unplug(self) -> None:
         """The device is lost: a waiting read ends at once, every later call fails."""
         self._gone = True
