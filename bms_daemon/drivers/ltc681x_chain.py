@@ -30,8 +30,8 @@ class Chain:
         self._heard_s = NEVER_S
 
     async def wake(self) -> None:
-        """Wake every device from its sleep, one behind the other."""
-        await self._transfer([SpiFrame(b"\0", WAKE_LOW_S, WAKE_S)] * self.devices)
+        """Wake every device from its sleep, one behind the other, and whoever else hangs behind them."""
+        await self._transfer([SpiFrame(b"\0", WAKE_LOW_S, WAKE_S)] * (self.devices + 1))
 
     async def send(self, *frames: bytes) -> None:
         """Commands that nobody answers, or writes."""

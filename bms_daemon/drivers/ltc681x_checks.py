@@ -19,6 +19,7 @@ from bms_daemon.model import FloatArray
 
 OVERLAP_COUNTS = 20  # of one cell by both converters, 2 mV
 REDUNDANCY_CODE = 0xFF00  # from here on the second converter disagreed
+NOTHING_V = 0.01  # what a cell reads at whose end the pull has taken the wire away
 OPEN_RUNS = 2  # conversions with a pull, until a loose wire has followed it
 MARGIN_S = 0.0002
 Check = Callable[[Chain, Part], Awaitable[str]]
@@ -80,7 +81,7 @@ async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wi
     for device, cells in enumerate(fitted):
         up, down = up_v[device, :cells], down_v[device, :cells]
         found[device, 1:cells] = up[1:] - down[1:] < -open_wire_v
-        found[device, 0], found[device, cells] = up[0] == 0.0, down[-1] == 0.0
+        found[device, 0], found[device, cells] = up[0] < NOTHING_V, down[-1] < NOTHING_V
     return found
 
 
