@@ -73,7 +73,8 @@ CHECKS: tuple[Check, ...] = (
 async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wire_v: float) -> np.ndarray:
     """bool (devices, cells + 1): wires C0 to Cn that are open, of the ``fitted`` cells of each device.
 
-    The single-wire method: a loose wire follows the pull, up and down, and its cells with it.
+    The single-wire method: a loose wire follows the pull, up and down, and its cells with it. A cell that reads nothing
+    both ways is absent, which every scan tells sooner.
     """
     up_v = await _pulled(chain, part, parts.PULL_UP)
     down_v = await _pulled(chain, part, 0)
@@ -81,7 +82,8 @@ async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wi
     for device, cells in enumerate(fitted):
         up, down = up_v[device, :cells], down_v[device, :cells]
         found[device, 1:cells] = up[1:] - down[1:] < -open_wire_v
-        found[device, 0], found[device, cells] = up[0] < NOTHING_V, down[-1] < NOTHING_V
+        found[device, 0] = up[0] < NOTHING_V <= down[0]
+        found[device, cells] = down[-1] < NOTHING_V <= up[-1]
     return found
 
 

@@ -18,6 +18,8 @@ from bms_daemon.offline.recording import Recording
 ROOT = Path(__file__).parents[2]
 CARS = {"car2": (range(73, 89), (16, 17, 18, 19)), "car4": (range(28, 44), (29, 38, 40, 42))}
 
+SERIES = {"car2": 88, "car4": 87}
+
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> Iterator[None]:
@@ -46,10 +48,12 @@ class Car:
         return (self.dt_s <= 0) | (self.dt_s > 60)
 
 
-def read_car(folder: Path, name: str) -> Car:
+def read_car(folder: Path, name: str, every_cell: bool = False) -> Car:
+    """With the sixteen cells of CARS, or with all that the car has."""
     path = folder / "ev_pack_faults_88cell" / f"{name}.parquet"
     table = parquet.read_table(path)
     cells, probes = CARS[name]
+    cells = range(1, SERIES[name] + 1) if every_cell else cells
     volts = np.column_stack([table[f"V_{n}"].to_numpy().astype(float) for n in cells])
     degc = np.column_stack([table[f"T_{n}"].to_numpy().astype(float) for n in probes]) - 40.0
     time_s = table["time_s"].to_numpy().astype(float)

@@ -1,6 +1,7 @@
 """Replay of two real cars: no bad row missed, none invented, no opening on good rows; the emergency opens for good.
 
-Six-hour windows that hold every row bad by value or with dt <= 0, and gaps of each kind. Which rows are bad is worked
+Six-hour windows that hold every row bad by value or with dt <= 0, and gaps of each kind; sixteen cells on a bq76952,
+and all of them on a chain of LTC6811, whose windows end some rows behind the last bad one. Which rows are bad is worked
 out here from the file, not by the code under test.
 """
 
@@ -14,16 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Car, read_car
+from conftest import ROOT, SERIES, Car, read_car
 
 from bms_daemon.app import load_settings
 from bms_daemon.commands._progress import Progress
+from bms_daemon.config.schema import Settings
 from bms_daemon.offline.columns import load_map
 from bms_daemon.offline.recording import read
 from bms_daemon.offline.replay import Line, replay
 
 WINDOW_S = 6 * 3600.0
 LEAD_ROWS, LEAD_S = 4, 1800.0
+BEHIND_ROWS = 8
 WINDOWS = {"car2": 13, "car4": 1}
 CELLS = {"car2": tuple(range(73, 89)), "car4": tuple(range(28, 44))}
 EMERGENCY = 14900
@@ -32,8 +35,28 @@ pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 
 @cache
-def car_of(folder: Path, name: str) -> Car:
-    return read_car(folder, name)
+def car_of(folder: Path, name: str, chain: bool = False) -> Car:
+    return read_car(folder, name, chain)
+
+
+def settings_of(name: str, chain: bool) -> Settings:
+    """Eleven cells on each device of a chain; the last one carries what is left."""
+    if not chain:
+        return load_settings(ROOT / "config" / "replay-16s-nmc.toml")
+    settings = load_settings(ROOT / "config" / "replay-88s-nmc.toml")
+    series, sim = SERIES[name], settings.sim
+    assert sim is not None
+    wired = {"cells": (*(11,) * 7, series - 77)}
+    afe = settings.afe.model_copy(update={"settings": settings.afe.settings.model_copy(update=wired)})
+    devices = sim.world.afe.model_copy(update=wired)  # type: ignore[attr-defined]
+    world = sim.world.model_copy(update={"series": series, "afe": devices})
+    return settings.model_copy(
+        update={
+            "afe": afe,
+            "pack": settings.pack.model_copy(update={"series": series}),
+            "sim": sim.model_copy(update={"world": world}),
+        }
+    )
 
 
 def windows_of(car: Car) -> list[tuple[int, int]]:
@@ -58,11 +81,17 @@ def gap_windows_of(car: Car, low_s: float, high_s: float) -> list[tuple[int, int
 
 
 def play(
-    car: Car, name: str, first: int, last: int, progress: Callable[[int], None] | None = None
+    car: Car,
+    name: str,
+    first: int,
+    last: int,
+    progress: Callable[[int], None] | None = None,
+    chain: bool = False,
 ) -> list[Line]:
-    settings = load_settings(ROOT / "config" / "replay-16s-nmc.toml")
     columns = load_map(Path(__file__).parent / f"{name}.toml")
-    return replay(read(car.path, columns, CELLS[name]).between(first, last), settings, progress=progress)
+    cells = tuple(range(1, SERIES[name] + 1)) if chain else CELLS[name]
+    recording = read(car.path, columns, cells).between(first, last)
+    return replay(recording, settings_of(name, chain), progress=progress)
 
 
 def assert_as_the_file_says(car: Car, lines: list[Line], first: int, last: int) -> None:
@@ -93,6 +122,22 @@ def test_a_window_around_bad_rows(data_dir: Path, name: str, number: int) -> Non
     assert_good_rows_stay_closed(car, lines, first)
 
 
+def shortened(car: Car, first: int, last: int) -> int:
+    """Some rows behind the last bad one of a window."""
+    bad = np.flatnonzero((car.bad_value | (car.dt_s <= 0))[first:last])
+    return min(last, first + int(bad[-1]) + BEHIND_ROWS)
+
+
+@pytest.mark.parametrize(("name", "number"), [(name, n) for name, count in WINDOWS.items() for n in range(count)])
+def test_every_cell_on_a_chain_around_bad_rows(data_dir: Path, name: str, number: int) -> None:
+    car = car_of(data_dir, name, chain=True)
+    first, last = windows_of(car)[number]
+    last = shortened(car, first, last)
+    lines = play(car, name, first, last, chain=True)
+    assert_as_the_file_says(car, lines, first, last)
+    assert_good_rows_stay_closed(car, lines, first)
+
+
 def test_the_windows_hold_every_bad_row(data_dir: Path) -> None:
     for name, count in WINDOWS.items():
         car = car_of(data_dir, name)
@@ -117,9 +162,10 @@ def test_a_gap_is_reported_and_closed_again(
     assert_good_rows_stay_closed(car, lines, first)
 
 
-def test_the_emergency_opens_on_its_first_row_and_never_closes_again(data_dir: Path) -> None:
-    car = car_of(data_dir, "car4")
-    lines = play(car, "car4", EMERGENCY - 30, car.time_s.size)
+@pytest.mark.parametrize("chain", [False, True], ids=["16 cells", "87 cells on a chain"])
+def test_the_emergency_opens_on_its_first_row_and_never_closes_again(data_dir: Path, chain: bool) -> None:
+    car = car_of(data_dir, "car4", chain)
+    lines = play(car, "car4", EMERGENCY - 30, car.time_s.size, chain=chain)
     by_row = {EMERGENCY - 30 + line.row: line for line in lines}
     assert by_row[EMERGENCY - 1].state == "closed"
     assert by_row[EMERGENCY].reaction in ("open", "second")
@@ -127,10 +173,11 @@ def test_the_emergency_opens_on_its_first_row_and_never_closes_again(data_dir: P
 
 
 @pytest.mark.whole
+@pytest.mark.parametrize("chain", [False, True], ids=["16 cells", "every cell on a chain"])
 @pytest.mark.parametrize("name", list(WINDOWS))
-def test_whole_files(data_dir: Path, name: str) -> None:
-    car = car_of(data_dir, name)
+def test_whole_files(data_dir: Path, name: str, chain: bool) -> None:
+    car = car_of(data_dir, name, chain)
     with Progress(name, car.time_s.size, sys.stderr) as progress:
-        lines = play(car, name, 0, car.time_s.size, progress.at)
+        lines = play(car, name, 0, car.time_s.size, progress.at, chain)
     assert_as_the_file_says(car, lines, 0, car.time_s.size)
     assert_good_rows_stay_closed(car, lines, 0)
