@@ -30,7 +30,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "recording", type=Path, metavar="RECORDING", help="what was recorded: .csv, .csv.gz or .parquet"
     )
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration with a [sim] table and no shunt")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration with a [sim] table")
     parser.add_argument("--columns", type=Path, metavar="MAP", help="TOML map of foreign columns, see docs/replay.md")
     parser.add_argument("--cells", metavar="LIST", help="cell numbers to play, such as 1-16 or 1,3,5-8")
     parser.add_argument("--rows", metavar="A-B", help="only rows A to B, counted from 0")

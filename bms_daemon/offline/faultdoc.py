@@ -20,6 +20,7 @@ WHEN = {
     Group.TEMPS_TRIED: "temperature scan, good or not",
     Group.TEMPS: "good temperature scan",
     Group.SHUNT: "shunt message",
+    Group.CURRENT: "current, by whoever measures it",
     Group.TICK: "tick",
 }
 REACTIONS = {
