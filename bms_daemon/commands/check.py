@@ -68,5 +68,10 @@ def _report(path: Path, settings: Settings, timing: bool) -> None:
     if timing:
         from bms_daemon.stages.bounds import table
 
+        least = settings.afe.settings.scan_time(pack.series)
+        print(
+            f"a scan takes at least {1e3 * least.whole_s:.1f} ms of its {1e3 * settings.afe.scan_period_s:.0f} ms: "
+            f"{1e3 * least.convert_s:.1f} ms of conversion, {1e3 * least.wire_s:.1f} ms of bytes"
+        )
         print(TIMING)
         print(table(settings))

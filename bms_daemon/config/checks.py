@@ -32,6 +32,7 @@ CEILINGS = (
 )
 
 SHUNT_PERIOD_S = 5.0
+SCAN_SHARE = 0.5  # of its period that a scan may take
 PROTECTING_PERIOD_S = 0.1  # of a shunt that over-current goes by
 QUANTITIES = {"current_a": "current", "pack_v": "pack voltage", "link_v": "link voltage"}
 UNIT_WATCHDOG_S = 3.0  # WatchdogSec= of systemd/bms-core@.service
@@ -143,6 +144,10 @@ def _timing(settings: Settings) -> Iterator[Found]:
         yield from _protecting(settings.shunt.period_s, timing.tick_s)
     if afe.transfer_timeout_s > afe.scan_period_s:
         yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
+    if afe.settings.scan_time(settings.pack.series).whole_s > SCAN_SHARE * afe.scan_period_s:
+        least_s = afe.settings.scan_time(settings.pack.series).whole_s
+        text = f"must be at least {least_s / SCAN_SHARE:.3g} s: a scan takes {least_s:.3g} s, others need the bus, too"
+        yield "afe.scan_period_s", str(afe.scan_period_s), text
     if afe.frozen_s < 2.0 * afe.scan_period_s:
         yield "afe.frozen_s", str(afe.frozen_s), f"must be at least two scans of {afe.scan_period_s} s"
     if settings.fan.on_degc >= settings.fan.full_degc:

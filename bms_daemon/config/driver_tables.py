@@ -5,12 +5,34 @@ Quantities go by their names in the model: ``current_a``, ``pack_v``, ``link_v``
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from bms_daemon.config.section import Section
 
 Quantity = Literal["current_a", "pack_v", "link_v"]
 NONE: frozenset[Quantity] = frozenset()
+
+
+I2C_BITS, I2C_FRAMING_BITS = 9, 2  # of a byte, of a transfer
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTime:
+    """The least that a scan of all cells takes, s: conversions that it waits for, and bytes at the bus's speed."""
+
+    convert_s: float
+    wire_s: float
+
+    @property
+    def whole_s(self) -> float:
+        return self.convert_s + self.wire_s
+
+
+def i2c_s(hz: float, transfers: Iterable[int]) -> float:
+    """How long transfers of so many bytes each, addresses included, occupy a bus."""
+    return sum(count * I2C_BITS + I2C_FRAMING_BITS for count in transfers) / hz
 
 
 class AfeTable(Section):
@@ -39,6 +61,10 @@ class AfeTable(Section):
     @property
     def probe_count(self) -> int:
         return 0
+
+    def scan_time(self, series: int) -> ScanTime:
+        """At the fastest that its bus goes."""
+        return ScanTime(0.0, 0.0)
 
     def hardware_limits(self) -> dict[str, float]:
         """The limits that the chip keeps by itself, as it will round them, by field name."""

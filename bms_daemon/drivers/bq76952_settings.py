@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bms_daemon.config.driver_tables import AfeTable, Quantity
+from bms_daemon.config.driver_tables import AfeTable, Quantity, ScanTime, i2c_s
 from bms_daemon.config.section import Amps, CellVolts, Seconds
 from bms_daemon.drivers import bq76952_memory as memory
-from bms_daemon.drivers.bq76952_codec import CELLS
+from bms_daemon.drivers.bq76952_codec import CELLS, MEASURE_BLOCK_LEN, SAFETY_BLOCK_LEN
 from bms_daemon.drivers.bq76952_limits import LIMITS, decode_limits, encode_limits
 
 ThermistorPin = Literal["TS1", "TS2", "TS3", "HDQ", "CFETOFF", "DFETOFF"]
@@ -101,6 +101,12 @@ class Settings(AfeTable):
     @property
     def probe_count(self) -> int:
         return len(self.probes)
+
+    def scan_time(self, series: int) -> ScanTime:
+        """It converts by itself: alarms read and cleared, status, measurements and switches at 400 kHz."""
+        a_byte = 2 if self.crc else 1
+        reads = (2, SAFETY_BLOCK_LEN, MEASURE_BLOCK_LEN, 1)
+        return ScanTime(0.0, i2c_s(400e3, (2 + 2 * a_byte, *(3 + count * a_byte for count in reads))))
 
     def fit(self, series: int) -> None:
         self.cell_inputs(series)

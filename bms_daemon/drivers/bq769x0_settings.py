@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bms_daemon.config.driver_tables import AfeTable, Quantity
+from bms_daemon.config.driver_tables import AfeTable, Quantity, ScanTime, i2c_s
 from bms_daemon.config.section import Amps, CellVolts, Seconds
 from bms_daemon.drivers import bq769x0_codec as codec
 
@@ -96,6 +96,11 @@ class Settings(AfeTable):
     @property
     def probe_count(self) -> int:
         return len(self.probes)
+
+    def scan_time(self, series: int) -> ScanTime:
+        """It converts by itself: status read and cleared, then everything at 100 kHz."""
+        a_byte = 2 if self.crc else 1
+        return ScanTime(0.0, i2c_s(100e3, (3 + a_byte, 2 + a_byte, 3 + codec.BLOCK_LEN * a_byte)))
 
     def fit(self, series: int) -> None:
         self.cell_inputs(series)

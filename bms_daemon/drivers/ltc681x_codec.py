@@ -11,6 +11,7 @@ import numpy as np
 from bms_daemon.model import FloatArray
 
 COUNT_V = 100e-6
+COMMAND = 4  # bytes of a command with its code
 GROUP = 6  # bytes of a register group
 SLOT = GROUP + 2  # with its checksum
 _POLYNOMIAL, _SEED, _TOP = 0x4599, 0x0010, 0x4000
@@ -75,7 +76,7 @@ class Answer:
 
 def answer(raw: bytes, devices: int) -> Answer:
     """What came back for ``read``; too few bytes count as ones."""
-    slots = np.frombuffer(raw[4:].ljust(SLOT * devices, b"\xff"), dtype=np.uint8, count=SLOT * devices)
+    slots = np.frombuffer(raw[COMMAND:].ljust(SLOT * devices, b"\xff"), dtype=np.uint8, count=SLOT * devices)
     slots = slots.reshape(devices, SLOT)
     codes = [pec15(slot[:GROUP].tobytes()) for slot in slots]
     sent = slots[:, GROUP].astype(np.uint16) << 8 | slots[:, GROUP + 1]

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bms_daemon.config.driver_tables import AfeTable
+from bms_daemon.config.driver_tables import AfeTable, ScanTime
 from bms_daemon.config.section import CellVolts
-from bms_daemon.drivers.ltc681x_codec import limit_codes, limits_v
+from bms_daemon.drivers.ltc681x_codec import COMMAND, SLOT, limit_codes, limits_v
 from bms_daemon.drivers.ltc681x_parts import PARTS, Part
 
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=18)], ...], Field(min_length=1, max_length=100, strict=False)]
@@ -61,6 +61,12 @@ class Settings(AfeTable):
     @property
     def probe_count(self) -> int:
         return sum(self.probes)
+
+    def scan_time(self, series: int) -> ScanTime:
+        """Cells' conversion; the configuration, the cells and two groups of status of each device, and what asks."""
+        devices = len(self.cells)
+        groups = (len(self.chip.groups) + 3) * (COMMAND + SLOT * devices)
+        return ScanTime(self.chip.cell_time_s, (3 * COMMAND + groups) * 8.0 / self.spi_hz)
 
     def hardware_limits(self) -> dict[str, float]:
         under_v, over_v = limits_v(*limit_codes(self.under_voltage_v, self.over_voltage_v))

@@ -299,3 +299,10 @@ def test_a_current_sensor_that_protects_must_speak_often(tmp_path: Path) -> None
     }
     assert "shunt.period_s = 1.0" in str(refused(tmp_path, changes))
     load(tmp_path, changes | {"shunt.period_s": 0.05})
+
+
+def test_a_bus_that_is_too_slow_for_its_chain_is_refused(tmp_path: Path) -> None:
+    sensor = {"shunt.kind": "ivts", "shunt.settings": {"pack": "u1", "link": "u2"}, "shunt.period_s": 0.05}
+    slow = sensor | {"afe.kind": "ltc681x", "afe.settings": CHAIN | {"spi_hz": 10_000}}
+    assert "a scan takes" in str(refused(tmp_path, slow))
+    load(tmp_path, slow | {"afe.settings": CHAIN})

@@ -27,14 +27,13 @@ def _chip(name: str, value: Any) -> Act:
 
 @dataclass(frozen=True)
 class Family:
-    """``setup_s`` bounds a set-up, ``scan_s`` a scan; ``spoil_once`` flips a bit that its checksum covers."""
+    """``setup_s`` bounds a set-up; ``spoil_once`` flips a bit that its checksum covers."""
 
     name: str
     kind: str
     series: int
     world: dict[str, Any]
     settings: dict[str, Any]
-    scan_s: float
     transfers: int
     silence: Act
     speak: Act
@@ -88,7 +87,6 @@ def _bq76952(crc: bool) -> Family:
         series=16,
         world={"afe": {"kind": "bq76952", "crc": crc, "shunt_mohm": 0.5}},
         settings={**BQ76952, "crc": crc},
-        scan_s=0.006,
         transfers=5,
         silence=_i2c("nack", inf),
         speak=_i2c("nack", 0),
@@ -108,7 +106,6 @@ LTC6811 = Family(
     series=30,
     world={"probes": 5, "afe": {"kind": "ltc681x", "cells": (12, 11, 7), "probes": (2, 2, 1)}},
     settings={**LIMITS, "cells": (12, 11, 7), "probes": (2, 2, 1)},
-    scan_s=0.011,
     transfers=4,
     silence=_chip("mute", 0),
     speak=_chip("mute", None),
@@ -136,7 +133,6 @@ def _bq769x0(crc: bool) -> Family:
             "over_current_discharge_a": 100.0,
             "short_circuit_a": 200.0,
         },
-        scan_s=0.012 if crc else 0.008,
         transfers=3,
         silence=_i2c("nack", inf),
         speak=_i2c("nack", 0),
@@ -158,7 +154,6 @@ def _sbs(pec: bool) -> Family:
         series=4,
         world={"chemistry": "nmc", "probes": 1, "capacity_ah": 5.0, "afe": {"kind": "sbs", "pec": pec}},
         settings={"pec": pec, "unchanged_s": 1.5},
-        scan_s=0.008,
         transfers=8,
         silence=_chip("mute", True),
         speak=_chip("mute", False),
