@@ -20,13 +20,15 @@ from bms_daemon.ports import ByteBus, CanPort, Lines, SerialPort, SpiBus
 if TYPE_CHECKING:
     from bms_daemon.sim.world import World
 
+TRANSFER_TIMEOUT_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
     """What the daemon is wired to. ``world`` keeps simulated time moving; None on real hardware, which loads no sim."""
 
     afe_bus: ByteBus | SpiBus
-    shunt_port: SerialPort | CanPort | None
+    shunt_port: SerialPort | CanPort | ByteBus | None
     lines: Lines
     world: World | None = None
 
@@ -76,12 +78,21 @@ def _serial(shunt: Shunt) -> SerialPort:
     return SerialBus(shunt.port, shunt.settings.baud)
 
 
+def _monitor(shunt: Shunt) -> ByteBus:
+    """A bus of its own, or the AFE's once more: the kernel keeps their transfers apart."""
+    return I2cBus(shunt.port, shunt.settings.addresses, min(shunt.period_s, TRANSFER_TIMEOUT_S))
+
+
 def _can(shunt: Shunt) -> CanPort:
     return SensorPort(CanBus("socketcan", shunt.port, listens=shunt.settings.listens), shunt.port)
 
 
 _AFE_BUSES: dict[str, Callable[[Afe], ByteBus | SpiBus]] = {"i2c": _i2c, "spi": _spi}
-_SHUNT_PORTS: dict[str, Callable[[Shunt], SerialPort | CanPort]] = {"serial": _serial, "can": _can}
+_SHUNT_PORTS: dict[str, Callable[[Shunt], SerialPort | CanPort | ByteBus]] = {
+    "serial": _serial,
+    "can": _can,
+    "i2c": _monitor,
+}
 
 
 def _simulated(settings: Settings) -> Hardware:

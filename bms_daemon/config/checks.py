@@ -8,6 +8,7 @@ from itertools import pairwise
 from bms_daemon.config.chemistry import ENVELOPES
 from bms_daemon.config.schema import Line, Settings
 from bms_daemon.config.section import Section
+from bms_daemon.config.senses import Senses, Source, seen_s
 
 Found = tuple[str, str, str]  # key, value, what would be right
 
@@ -49,6 +50,7 @@ def cross_checks(settings: Settings) -> list[Found]:
         *_pins(settings),
         *_power_path(settings),
         *_timing(settings),
+        *_ceilings(settings),
         *_timeouts(settings),
         *_bus(settings),
         *_fitted(settings),
@@ -140,7 +142,7 @@ def _timing(settings: Settings) -> Iterator[Found]:
         yield "timing.open_grace_s", str(timing.open_grace_s), f"must be at most {grace_s} s for this node.profile"
     if settings.shunt is not None and settings.shunt.period_s > SHUNT_PERIOD_S:
         yield "shunt.period_s", str(settings.shunt.period_s), f"must be at most {SHUNT_PERIOD_S} s"
-    elif settings.shunt is not None and "current_a" not in afe.settings.measures:
+    elif settings.shunt is not None and Senses.of(settings).current is Source.SHUNT:
         yield from _protecting(settings.shunt.period_s, timing.tick_s)
     if afe.transfer_timeout_s > afe.scan_period_s:
         yield "afe.transfer_timeout_s", str(afe.transfer_timeout_s), "must not be longer than afe.scan_period_s"
@@ -152,6 +154,21 @@ def _timing(settings: Settings) -> Iterator[Found]:
         yield "afe.frozen_s", str(afe.frozen_s), f"must be at least two scans of {afe.scan_period_s} s"
     if settings.fan.on_degc >= settings.fan.full_degc:
         yield "fan.on_degc", str(settings.fan.on_degc), f"must be below fan.full_degc = {settings.fan.full_degc}"
+
+
+def _ceilings(settings: Settings) -> Iterator[Found]:
+    """What holds for any configuration, by how fast its parts are: two samples and two ticks."""
+    two_ticks_s, afe = 2.0 * settings.timing.tick_s, settings.afe
+    current = seen_s(settings, Senses.of(settings).current)
+    seen = (
+        ("afe.scan_period_s", afe.settings.chip_s[0] + 2.0 * afe.scan_period_s, 1.0, "a critical cell"),
+        ("afe.temp_period_s", afe.settings.chip_s[0] + 2.0 * afe.temp_period_s, 6.0, "a critical temperature"),
+        ("afe.scan_period_s", current, 0.5, "over-current"),
+    )
+    for key, takes_s, ceiling_s, what in seen:
+        if takes_s + two_ticks_s > ceiling_s:
+            text = f"{what} would be answered after {takes_s + two_ticks_s:.3g} s, at most {ceiling_s} s are allowed"
+            yield key, str(_value(settings, key)), text
 
 
 def _protecting(period_s: float, tick_s: float) -> Iterator[Found]:

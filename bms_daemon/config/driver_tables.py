@@ -88,6 +88,11 @@ class ShuntTable(Section):
         return 0.0
 
     @property
+    def addresses(self) -> tuple[int, ...]:
+        """That it answers to, where it hangs on I2C."""
+        return ()
+
+    @property
     def baud(self) -> int:
         """Of its serial line, or of its CAN bus."""
         return 0

@@ -1,4 +1,7 @@
-"""Who measures current and terminal voltages: the AFE itself where it can, else the current sensor."""
+"""Who measures current and terminal voltages: the AFE itself where it can, else the current sensor.
+
+Of two that measure the current, protection goes by the faster one.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from bms_daemon.config.schema import Settings
 
 
 class Source(Enum):
-    """Protection goes by the AFE's own where there is one: it is scanned, and needs no second bus."""
+    """Of equals the AFE goes first: it is scanned, and needs no second bus."""
 
     AFE = 0
     SHUNT = 1
@@ -32,10 +35,23 @@ class Senses:
 
 
 def _source(settings: Settings, quantity: Quantity) -> Source:
-    if quantity in settings.afe.settings.measures:
-        return Source.AFE
-    shunt = settings.shunt
-    return Source.SHUNT if shunt is not None and quantity in shunt.settings.measures else Source.NONE
+    afe = quantity in settings.afe.settings.measures
+    shunt = settings.shunt is not None and quantity in settings.shunt.settings.measures
+    if afe and shunt and quantity == "current_a":
+        return min((Source.AFE, Source.SHUNT), key=lambda source: seen_s(settings, source))
+    return Source.AFE if afe else Source.SHUNT if shunt else Source.NONE
+
+
+def age_s(settings: Settings, source: Source) -> float:
+    """How old a current may be when it is read."""
+    if source is Source.SHUNT and settings.shunt is not None:
+        return settings.shunt.settings.chip_s
+    return settings.afe.settings.chip_s[1]
+
+
+def seen_s(settings: Settings, source: Source) -> float:
+    """How long a current may flow until two samples have shown it."""
+    return age_s(settings, source) + 2.0 * period_s(settings, source)
 
 
 def period_s(settings: Settings, source: Source) -> float:

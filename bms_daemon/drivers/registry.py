@@ -10,7 +10,7 @@ from bms_daemon.ports import Afe, ByteBus, CanPort, CurrentSensor, SerialPort, S
 
 WIRES: dict[str, dict[str, str]] = {
     "afe": {"bq76952": "i2c", "ltc681x": "spi", "bq769x0": "i2c", "sbs": "i2c"},
-    "shunt": {"vedirect": "serial", "ivts": "can", "lem_cab": "can"},
+    "shunt": {"vedirect": "serial", "ivts": "can", "lem_cab": "can", "ina2xx": "i2c"},
 }
 """What each kind of a role hangs on."""
 
@@ -40,7 +40,7 @@ def make_afe(kind: str, bus: ByteBus | SpiBus, settings: Section, series: int) -
     return driver
 
 
-def make_shunt(kind: str, port: SerialPort | CanPort, settings: Section) -> CurrentSensor:
+def make_shunt(kind: str, port: SerialPort | CanPort | ByteBus, settings: Section) -> CurrentSensor:
     """The current sensor. Raises ValueError for a kind that does not exist."""
     driver: CurrentSensor = _module("shunt", kind).Driver(port, settings)
     return driver

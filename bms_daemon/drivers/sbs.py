@@ -39,6 +39,7 @@ class Settings(AfeTable):
     cells: Literal["told", "shared"] = Field(
         default="told", description="told: commands 0x3F to 0x3C; shared: its voltage over its cells, which hides one."
     )
+    renewed_s: Seconds = Field(default=0.5, description="How often the gauge measures its voltages; bounds rest on it.")
     unchanged_s: Seconds = Field(default=60.0, description="Values that do not change for longer are old.")
 
     @property
@@ -47,8 +48,7 @@ class Settings(AfeTable):
 
     @property
     def chip_s(self) -> tuple[float, float]:
-        """Gauges measure four times a second and tell once."""
-        return 1.0, 0.25
+        return self.renewed_s, min(self.renewed_s, 0.25)
 
     @property
     def addresses(self) -> tuple[int, ...]:

@@ -12,7 +12,15 @@ from bms_daemon.sim.gpio import SimLines
 from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.plant import Plant
 from bms_daemon.sim.serial import SimSerial
-from bms_daemon.sim.settings import Bq769x0Data, Bq76952Data, LemCabData, Ltc681xData, SbsData, WorldSettings
+from bms_daemon.sim.settings import (
+    Bq769x0Data,
+    Bq76952Data,
+    Ina2xxData,
+    LemCabData,
+    Ltc681xData,
+    SbsData,
+    WorldSettings,
+)
 from bms_daemon.sim.taps import CanTalker, Chip, Talker, Taps
 from bms_daemon.sim.world import World, loop_time_s
 
@@ -20,8 +28,9 @@ if TYPE_CHECKING:
     from bms_daemon.sim.spi import SimSpiBus
 
 I2C_HZ = {"bq76952": 400e3, "bq769x0": 100e3, "sbs": 100e3}  # as fast as they go
+MONITOR_HZ = 400e3
 Sync = Callable[[float], None]
-ShuntPort: TypeAlias = SimSerial | SimCanPort
+ShuntPort: TypeAlias = SimSerial | SimCanPort | SimI2cBus
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +81,28 @@ def bus_of(settings: WorldSettings, chip: Any, sync: Sync, bus_hz: float | None 
     return bus
 
 
-def talker_of(settings: WorldSettings, taps: Taps) -> Talker | CanTalker:
+def talker_of(settings: WorldSettings, taps: Taps) -> Any:
     """The current sensor behind these taps."""
     return _TALKERS[settings.shunt.kind](settings, taps)
 
 
 def port_of(settings: WorldSettings, talker: Any, sync: Sync) -> ShuntPort:
     """What it speaks on."""
+    if isinstance(settings.shunt, Ina2xxData):
+        return _asked(settings.shunt.address, talker, sync)
     return SimSerial(talker, sync) if settings.shunt.kind == "vedirect" else SimCanPort(talker, sync)
+
+
+def _asked(address: int, monitor: Any, sync: Sync) -> SimI2cBus:
+    """A bus for a monitor that says nothing by itself."""
+
+    def to(now_s: float) -> None:
+        sync(now_s)
+        monitor.advance(now_s)
+
+    bus = SimI2cBus(to, MONITOR_HZ)
+    bus.attach(address, monitor)
+    return bus
 
 
 def _bq76952(settings: WorldSettings, taps: Taps) -> Chip:
@@ -120,6 +143,7 @@ def _sbs(settings: WorldSettings, taps: Taps) -> Chip:
         soc=settings.initial_soc,
         pec=data.pec,
         address=data.address,
+        renewed_s=data.renewed_s,
     )
 
 
@@ -143,14 +167,24 @@ def _lem_cab(settings: WorldSettings, taps: Taps) -> CanTalker:
     return LemCab(taps, settings.seed, layout=data.layout)
 
 
+def _ina2xx(settings: WorldSettings, taps: Taps) -> Any:
+    from bms_daemon.sim.ina2xx import Ina2xx
+
+    data = settings.shunt
+    assert isinstance(data, Ina2xxData)
+    bus: Any = f"{data.bus}_v"
+    return Ina2xx(taps, data.part, settings.seed, shunt_mohm=data.shunt_mohm, bus=bus)
+
+
 _AFES: dict[str, Callable[[WorldSettings, Taps], Chip]] = {
     "bq76952": _bq76952,
     "ltc681x": _ltc681x,
     "bq769x0": _bq769x0,
     "sbs": _sbs,
 }
-_TALKERS: dict[str, Callable[[WorldSettings, Taps], Talker | CanTalker]] = {
+_TALKERS: dict[str, Callable[[WorldSettings, Taps], Any]] = {
     "vedirect": _vedirect,
     "ivts": _ivts,
     "lem_cab": _lem_cab,
+    "ina2xx": _ina2xx,
 }

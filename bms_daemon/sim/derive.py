@@ -59,12 +59,13 @@ def _bq769x0(settings: Table) -> Table:
 
 
 def _sbs(settings: Table) -> Table:
-    return {name: settings[name] for name in ("pec", "address") if name in settings}
+    return {name: settings[name] for name in ("pec", "address", "renewed_s") if name in settings}
 
 
 def _shunt(shunt: Table) -> Table:
     given = shunt.get("settings", {})
-    return {"kind": shunt["kind"]} | ({"layout": given["layout"]} if "layout" in given else {})
+    names = {"lem_cab": ("layout",), "ina2xx": ("part", "address", "shunt_mohm", "bus")}.get(shunt["kind"], ())
+    return {"kind": shunt["kind"]} | {name: given[name] for name in names if given.get(name) is not None}
 
 
 _AFES: dict[str, Callable[[Table], Table]] = {

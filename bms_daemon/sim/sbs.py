@@ -59,10 +59,18 @@ class SmartBattery:
     """Implements ``sim.taps.Chip`` and ``I2cTarget``. Its capacity in mAh, its state of charge counted by itself."""
 
     def __init__(
-        self, taps: Taps, seed: int = 0, *, capacity_ah: float, soc: float, pec: bool = True, address: int = ADDRESS
+        self,
+        taps: Taps,
+        seed: int = 0,
+        *,
+        capacity_ah: float,
+        soc: float,
+        pec: bool = True,
+        address: int = ADDRESS,
+        renewed_s: float = SLOW_S,
     ) -> None:
         self.faults = Faults()
-        self._taps, self._pec, self._address = taps, pec, address
+        self._taps, self._pec, self._address, self._renewed_s = taps, pec, address, renewed_s
         self._capacity_ah, self._charge_ah = capacity_ah, soc * capacity_ah
         self._noise = np.random.default_rng(seed)
         self._now_s = -inf
@@ -88,7 +96,7 @@ class SmartBattery:
             self._fast_s = now_s + FAST_S
             self._measure_fast()
         if now_s + _EDGE >= self._slow_s:
-            self._slow_s = now_s + SLOW_S
+            self._slow_s = now_s + self._renewed_s
             self._measure_slow()
 
     @property

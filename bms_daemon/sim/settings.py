@@ -125,6 +125,7 @@ class SbsData(Section):
     kind: Literal["sbs"] = "sbs"
     pec: bool = True
     address: int = Field(ge=0x08, le=0x77, default=0x0B)
+    renewed_s: Seconds = 0.5
 
 
 class VeDirectData(Section):
@@ -146,8 +147,18 @@ class LemCabData(Section):
     layout: Literal["u32", "u24"] = "u32"
 
 
+class Ina2xxData(Section):
+    """An INA226, INA228 or INA238 at its address, its bus pin on one of the pack's terminals."""
+
+    kind: Literal["ina2xx"] = "ina2xx"
+    part: Literal["ina226", "ina228", "ina238"] = "ina228"
+    address: int = Field(ge=0x40, le=0x4F, default=0x40)
+    shunt_mohm: float = Field(gt=0.0, le=1000.0, default=0.5)
+    bus: Literal["pack", "link"] = "link"
+
+
 AfeData = Annotated[Bq76952Data | Ltc681xData | Bq769x0Data | SbsData, Field(discriminator="kind")]
-ShuntData = Annotated[VeDirectData | IvtSData | LemCabData, Field(discriminator="kind")]
+ShuntData = Annotated[VeDirectData | IvtSData | LemCabData | Ina2xxData, Field(discriminator="kind")]
 
 
 class WorldSettings(Section):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source, period_s
+from bms_daemon.config.senses import Senses, Source, age_s, period_s
 from bms_daemon.model import Reaction
 from bms_daemon.stages.contactors import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
@@ -172,11 +172,10 @@ def _needed(rule: Rule, rung: Rung, settings: Settings) -> Need:
 
 def _chip_s(rule: Rule, settings: Settings) -> float:
     """How old a value may be when it is read."""
+    if rule.group in (Group.CURRENT, Group.SHUNT):
+        return age_s(settings, Source.SHUNT if rule.group is Group.SHUNT else Senses.of(settings).current)
     loop_s, current_s = settings.afe.settings.chip_s
-    from_shunt = rule.group is Group.CURRENT and Senses.of(settings).current is Source.SHUNT
-    if settings.shunt is not None and (rule.group is Group.SHUNT or from_shunt):
-        return settings.shunt.settings.chip_s
-    return current_s if rule.group is Group.CURRENT or rule.code in AFE_CURRENTS else loop_s
+    return current_s if rule.code in AFE_CURRENTS else loop_s
 
 
 def _precharge(settings: Settings) -> Bound:

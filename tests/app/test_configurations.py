@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +177,7 @@ def test_a_car_stays_closed_while_it_drives_and_knows_its_charge(tmp_path: Path)
     run_manual(main())
 
 
-@pytest.mark.parametrize("name", ["bbb-96s-nmc-car", "raspberry-pi-16s-lfp"])
+@pytest.mark.parametrize("name", ["bbb-96s-nmc-car", "raspberry-pi-16s-lfp", "pi-12s-scooter", "portable-4s-sbs"])
 def test_no_shipped_configuration_exceeds_a_ceiling(name: str) -> None:
     """Critical over-voltage 1 s, over-current 0.5 s, a lost AFE 2 s, a critical temperature 6 s."""
     settings = load_settings(CONFIGURATIONS / f"{name}.toml")
@@ -196,57 +194,6 @@ def test_no_shipped_configuration_exceeds_a_ceiling(name: str) -> None:
 
 
 # ------------------------------------------------------------------ other front ends, with the same hands
-SENSOR = {"kind": "ivts", "port": "can1", "period_s": 0.05, "settings": {"pack": "u1", "link": "u2", "voltage_ms": 50}}
-SCOOTER: dict[str, Any] = {
-    "pack": {"chemistry": "lfp", "series": 12, "capacity_ah": 20.0, "rated_current_a": 40.0},
-    "current": {"charge_max_a": 10.0, "discharge_max_a": 40.0},
-    "afe": {
-        "kind": "bq769x0",
-        "bus": "/dev/i2c-1",
-        "scan_period_s": 0.25,
-        "settings": {
-            "shunt_mohm": 0.5,
-            "probes": ["TS1", "TS2"],
-            "over_voltage_v": 3.85,
-            "under_voltage_v": 2.2,
-            "over_current_discharge_a": 80.0,
-            "short_circuit_a": 180.0,
-        },
-    },
-    "contactor": {"topology": "main_precharge", "break_max_a": 200.0, "precharge_min_s": 0.2},
-}
-PORTABLE: dict[str, Any] = {
-    "pack": {"chemistry": "nmc", "series": 4, "capacity_ah": 5.0, "rated_current_a": 10.0},
-    "current": {"charge_max_a": 2.5, "discharge_max_a": 10.0},
-    "cell": {"valid_min_v": 1.5, "recharge_min_v": 2.0, "critical_min_v": 2.6, "min_v": 2.9, "max_v": 4.2,
-             "critical_max_v": 4.3, "valid_max_v": 4.8},
-    "temperature": {"probes_required": 1},
-    "afe": {"kind": "sbs", "bus": "/dev/i2c-1", "settings": {}},
-    "contactor": {"topology": "main_precharge", "break_max_a": 50.0, "precharge_min_s": 0.2, "link_live_v": 2.0},
-}  # fmt: skip
-
-
-def written(folder: Path, changes: dict[str, Any]) -> Settings:
-    """The shipped Raspberry Pi's file with whole tables exchanged, on a simulated pack."""
-    table = tomllib.loads((CONFIGURATIONS / "raspberry-pi-16s-lfp.toml").read_text())
-    table |= changes | {"shunt": SENSOR}
-    table.pop("gateway", None)
-    path = folder / "changed.toml"
-    path.write_text(toml(table))
-    settings = simulated(load_settings(path), folder, changes["current"]["discharge_max_a"] * -0.3)
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
-    return settings
-
-
-def toml(table: dict[str, Any], prefix: str = "") -> str:
-    """Tables of plain values as TOML."""
-    plain = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    inner = [
-        f"[{prefix}{key}]\n{toml(value, f'{prefix}{key}.')}" for key, value in table.items() if isinstance(value, dict)
-    ]
-    return "\n".join([*plain, *inner])
-
-
 def _raised(cell: int, offset_v: float) -> Callable[[Assembly], None]:
     def shift(assembly: Assembly) -> None:
         assembly.plant.cells.offset_v[cell] = offset_v
@@ -259,40 +206,44 @@ def _bus(name: str, value: float) -> Callable[[Assembly], None]:
     return lambda assembly: setattr(assembly.afe_bus.faults, name, value)
 
 
-OTHERS = {
-    "scooter on a bq76940": (
-        SCOOTER,
+AFE_LOST = Fault("communication", "afe_lost", _bus("nack", float("inf")), _bus("nack", 0.0), 2.0)
+MONITOR_LOST = Fault("sensor", "shunt_lost", _set(lambda a: a.talker.faults, "mute", True),
+                     _set(lambda a: a.talker.faults, "mute", False), 2.6)  # fmt: skip
+FROZEN = Fault("sensor", "afe_frozen", _set(lambda a: a.chip.faults, "frozen", True),
+               _set(lambda a: a.chip.faults, "frozen", False), 2.1)  # fmt: skip
+OTHERS: dict[str, tuple[float, tuple[Fault, ...]]] = {
+    "pi-12s-scooter": (
+        -12.0,
         (
             Fault("electrical", "cell_over_voltage_critical", _raised(3, 0.8), _raised(3, 0.0), 1.0),
-            Fault("communication", "afe_lost", _bus("nack", float("inf")), _bus("nack", 0.0), 2.0),
-            Fault("sensor", "afe_frozen", _set(lambda a: a.chip.faults, "frozen", True),
-                  _set(lambda a: a.chip.faults, "frozen", False), 2.1),
+            AFE_LOST,
+            FROZEN,
+            MONITOR_LOST,
         ),
     ),
-    "portable battery with a gauge": (
-        PORTABLE,
+    "portable-4s-sbs": (
+        -3.0,
         (
             Fault("electrical", "cell_over_voltage_critical", _raised(2, 0.8), _raised(2, 0.0), 1.9),
-            Fault("communication", "afe_lost", _bus("nack", float("inf")), _bus("nack", 0.0), 2.0),
-            Fault("sensor", "shunt_lost", _set(lambda a: a.talker.faults, "system_error", True),
-                  _set(lambda a: a.talker.faults, "system_error", False), 2.5),
+            AFE_LOST,
+            MONITOR_LOST,
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_front_end_closes_survives_a_fault_of_each_class_and_closes_again(tmp_path: Path, name: str) -> None:
-    table, faults = OTHERS[name]
-    settings = written(tmp_path, table)
+    current_a, faults = OTHERS[name]
+    settings = settings_of(tmp_path, name, current_a)
 
     async def main() -> None:
-        async with Car(settings) as car:
-            await car.close()
-            assert car.coil
+        async with Car(settings) as pack:
+            await pack.close()
+            assert pack.coil
             for fault in faults:
-                await car.endure(fault)
-                await car.close()
+                await pack.endure(fault)
+                await pack.close()
 
     run_manual(main())

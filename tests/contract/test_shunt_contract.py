@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isnan
 from typing import Any
@@ -23,20 +23,27 @@ Story = Callable[[Assembly, CurrentSensor], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Family:
-    """``noise``: what a line does to bytes or frames, by the port's faults; ``wrong``: what the sensor itself says."""
+    """``noise``: what a line does to bytes or frames, by the port's faults; ``wrong``: what the sensor itself says.
+
+    ``silent`` lets it say nothing more; ``lost`` takes its cable away.
+    """
 
     kind: str
     settings: dict[str, Any]
     period_s: float
     noise: dict[str, float]
     wrong: dict[str, Any]
+    silent: Callable[[Assembly], None] = lambda a: setattr(a.shunt_port.faults, "silent", True)
+    lost: Callable[[Assembly], None] = lambda a: a.shunt_port.unplug()
+    lost_as: str = "gone"
+    world: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return self.kind
+        return str(self.settings.get("part", self.kind))
 
     def play(self, story: Story, **changes: Any) -> None:
         async def main() -> None:
-            assembly = assemble(WorldSettings.model_validate({"shunt": {"kind": self.kind}}))
+            assembly = assemble(WorldSettings.model_validate({"shunt": {"kind": self.kind, **self.world}}))
             settings = registry.settings_model("shunt", self.kind)(**(self.settings | changes))
             shunt = registry.make_shunt(self.kind, assembly.shunt_port, settings)
             await shunt.setup()
@@ -49,7 +56,26 @@ VEDIRECT = Family("vedirect", {}, 1.0, {"flip_rate": 0.01}, {"bad_checksums": 3}
 IVTS = Family("ivts", {"pack": "u1", "link": "u2"}, 0.05, {"drop_rate": 0.2}, {"system_error": True})
 LEM_CAB = Family("lem_cab", {}, 0.01, {"drop_rate": 0.2}, {"error": True})
 ON_CAN = (IVTS, LEM_CAB)
-every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN), ids=str)
+
+
+def _ina(part: str, period_s: float) -> Family:
+    """A monitor that is asked: what it does not convert is silence, its cable a bus where nobody answers."""
+    return Family(
+        "ina2xx",
+        {"part": part, "shunt_mohm": 0.5, "bus": "link", "max_current_a": 150.0},
+        period_s,
+        {"nack": 1},
+        {"memory_error": True},
+        silent=lambda a: setattr(a.talker.faults, "frozen", True),
+        lost=lambda a: setattr(a.talker.faults, "mute", True),
+        lost_as="nack",
+        world={"part": part, "shunt_mohm": 0.5, "bus": "link"},
+    )
+
+
+INA226, INA228, INA238 = _ina("ina226", 0.035), _ina("ina228", 0.05), _ina("ina238", 0.05)
+ASKED = (INA226, INA228, INA238)
+every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN, *ASKED), ids=str)
 
 
 @every
@@ -111,17 +137,18 @@ def test_the_sign_is_positive_when_charging(family: Family, offset_a: float) -> 
 def test_an_unplugged_cable_is_gone_and_a_silent_one_waits(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         await shunt.read()
-        assembly.shunt_port.faults.silent = True
+        family.silent(assembly)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(shunt.read(), 10.0 * family.period_s)
-        assembly.shunt_port.unplug()
-        with pytest.raises(BusFault, match="gone"):
+            for _ in range(2):  # one may have been on its way
+                await asyncio.wait_for(shunt.read(), 10.0 * family.period_s)
+        family.lost(assembly)
+        with pytest.raises(BusFault, match=family.lost_as):
             await shunt.read()
 
     family.play(story)
 
 
-@every
+@pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN, INA228, INA238), ids=str)
 def test_what_the_sensor_itself_calls_wrong_is_no_value(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         for _ in range(3):
@@ -154,7 +181,7 @@ def test_hex_frames_cost_nothing_and_wrong_sums_cost_their_block() -> None:
     VEDIRECT.play(story)
 
 
-@pytest.mark.parametrize("family", ON_CAN, ids=str)
+@pytest.mark.parametrize("family", (*ON_CAN, *ASKED), ids=str)
 def test_a_sensor_mounted_the_other_way_round_is_a_setting(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         assembly.talker.faults.offset_a = 7.0
@@ -217,3 +244,25 @@ def test_a_sensor_that_answers_no_command_is_refused_unless_none_is_expected() -
         IVTS.play(story, response_id=0x512)
     IVTS.play(story, response_id=0x512, answered=False)
     IVTS.play(story, response_id=0x512, configure=False)
+
+
+@pytest.mark.parametrize("family", ASKED, ids=str)
+def test_a_lost_calibration_is_found_written_again_and_never_reads_as_no_current(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.offset_a = -50.0
+        await shunt.read()
+        await shunt.read()
+        assembly.talker.power_on_reset()
+        with pytest.raises(BusFault, match="written again"):
+            await shunt.read()
+        assert (await shunt.read()).current_a == pytest.approx(-50.0, abs=0.5)
+
+    family.play(story)
+
+
+@pytest.mark.parametrize(("family", "part"), [(INA226, "ina228"), (INA228, "ina238"), (INA238, "ina226")], ids=str)
+def test_another_monitor_is_refused(family: Family, part: str) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None: ...
+
+    with pytest.raises(BusFault, match=f"no {part}"):
+        family.play(story, part=part)

@@ -24,19 +24,25 @@ def senses(afe: AfeTable, shunt: ShuntTable | None) -> Senses:
 
 
 @pytest.mark.parametrize(
-    ("afe", "shunt", "source"),
+    ("afe", "shunt", "current", "voltages"),
     [
-        (FullAfe(), FullShunt(), Source.AFE),
-        (FullAfe(), None, Source.AFE),
-        (AfeTable(), FullShunt(), Source.SHUNT),
-        (AfeTable(), ShuntTable(), Source.NONE),
-        (AfeTable(), None, Source.NONE),
+        (FullAfe(), FullShunt(), Source.SHUNT, Source.AFE),
+        (FullAfe(), None, Source.AFE, Source.AFE),
+        (FullAfe(), ShuntTable(), Source.AFE, Source.AFE),
+        (AfeTable(), FullShunt(), Source.SHUNT, Source.SHUNT),
+        (AfeTable(), ShuntTable(), Source.NONE, Source.NONE),
+        (AfeTable(), None, Source.NONE, Source.NONE),
     ],
 )
-def test_the_afe_goes_first_then_the_shunt_then_nobody(
-    afe: AfeTable, shunt: ShuntTable | None, source: Source
+def test_the_afe_goes_first_then_the_shunt_then_nobody_but_current_is_the_fasters(
+    afe: AfeTable, shunt: ShuntTable | None, current: Source, voltages: Source
 ) -> None:
-    assert senses(afe, shunt) == Senses(source, source, source)
+    assert senses(afe, shunt) == Senses(current, voltages, voltages)
+
+
+def test_a_shunt_that_is_slower_than_the_afe_is_the_second_opinion() -> None:
+    slow = settings(afe={"settings": FullAfe()}, shunt={"settings": FullShunt(), "period_s": 1.0})
+    assert Senses.of(slow).current is Source.AFE
 
 
 @pytest.mark.parametrize(("source", "period"), [(Source.AFE, 0.1), (Source.SHUNT, 0.05), (Source.NONE, 0.1)])

@@ -1,0 +1,51 @@
+"""INA226, INA228 and INA238 against TI's examples, and what they cannot do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bms_daemon.drivers import ina2xx_codec as codec
+from bms_daemon.drivers.ina2xx import Settings
+from bms_daemon.drivers.ina2xx_codec import PARTS, PartName
+
+
+def test_tis_example_of_an_ina226() -> None:
+    part = PARTS["ina226"]
+    assert part.shunt.volts(bytes.fromhex("1F40")) == pytest.approx(0.020)
+    assert part.bus.volts(bytes.fromhex("2570")) == pytest.approx(11.98)
+    assert codec.calibration(part, 1e-3 * 2**15, 0.002) == 2560
+
+
+@pytest.mark.parametrize("name", ["ina228", "ina238"])
+def test_tis_example_of_a_calibration(name: PartName) -> None:
+    assert codec.calibration(PARTS[name], 10.0, 0.0162) == 4050
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "volts"),
+    [("ina228", "000010", 312.5e-9), ("ina228", "FFFFF0", -312.5e-9), ("ina228", "7FFFF0", 0.16384),
+     ("ina238", "0001", 5e-6), ("ina238", "FFFF", -5e-6), ("ina226", "FFFF", -2.5e-6)],
+)  # fmt: skip
+def test_the_resistors_voltage_is_signed(name: PartName, raw: str, volts: float) -> None:
+    assert PARTS[name].shunt.volts(bytes.fromhex(raw)) == pytest.approx(volts, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "volts"),
+    [("ina228", "000010", 195.3125e-6), ("ina238", "0001", 3.125e-3), ("ina226", "FFFF", 81.92)],
+)
+def test_the_bus_voltage(name: PartName, raw: str, volts: float) -> None:
+    assert PARTS[name].bus.volts(bytes.fromhex(raw)) == pytest.approx(volts, rel=1e-3)
+
+
+def test_a_current_beyond_the_chip_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"up to 163\.8 A"):
+        Settings(part="ina238", shunt_mohm=1.0, max_current_a=200.0)
+
+
+@given(raw=st.binary(min_size=3, max_size=3), name=st.sampled_from(sorted(PARTS)))
+def test_any_bytes_decode_within_the_chips_range(raw: bytes, name: PartName) -> None:
+    part = PARTS[name]
+    assert abs(part.shunt.volts(raw[: part.shunt.length])) <= part.full_v * 1.001
