@@ -1,77 +1,45 @@
-"""Emulator of TI's bq76920, bq76930 and bq76940 at register level: conversions, protections, switches, checksums.
+"""Emulator of TI's bq76920, bq76930 and bq76940 at register level: I2C target, schedule, switches, ship mode.
 
-Written from public register descriptions alone and shared with no driver. Taken from memory, not from a confirmed
-source: the sign of the current (positive charging) and that temperatures are renewed every 2 s.
+Written from public register descriptions alone and shared with no driver. Not confirmed by a source at hand: that
+current is positive when charging, the die's temperature scale, that temperatures are renewed every 2 s, reset values
+(all 0 but the two trip thresholds), that reserved bits read 0, that DELAY_DIS leaves no delay, that the pointer stands
+behind the last byte written, which inputs are shorted with few cells, below which voltage a cell is taken for a shorted
+input, and by how much a cell that is bled reads low. Stricter than the chip perhaps is: without 0x19 in CC_CFG
+the coulomb counter is never ready.
+Not modelled: LOAD_PRESENT, CC_ONESHOT, the pauses of balancing (the mask shows what the registers ask for).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
 
 import numpy as np
 
-from bms_daemon.model import FloatArray
+from bms_daemon.sim import bq769x0_protocol as reg
+from bms_daemon.sim.bq769x0_adc import GROUPS, Adc, Build, Faults, Part
+from bms_daemon.sim.bq769x0_protect import Protections
 from bms_daemon.sim.taps import Taps
 
-Part = Literal["bq76920", "bq76930", "bq76940"]
-INPUTS: dict[Part, int] = {"bq76920": 5, "bq76930": 10, "bq76940": 15}
-# Inputs that are shorted with fewer cells.
-SHORTED: dict[tuple[Part, int], tuple[int, ...]] = {
-    ("bq76920", 3): (3, 4),
-    ("bq76920", 4): (4,),
-    ("bq76930", 9): (9,),
-    ("bq76930", 8): (4, 9),
-    ("bq76940", 14): (14,),
-    ("bq76940", 13): (9, 14),
-    ("bq76940", 12): (4, 9, 14),
-}
 PERIOD_S, WARM_S, BOOT_S = 0.25, 2.0, 0.01
-STAT, BAL_1, CTRL_1, CTRL_2, PROTECT_1, PROTECT_2, PROTECT_3 = 0x00, 0x01, 0x04, 0x05, 0x06, 0x07, 0x08
-OV_TRIP, UV_TRIP, CC_CFG, VC_1, BAT, TS_1, CC = 0x09, 0x0A, 0x0B, 0x0C, 0x2A, 0x2C, 0x32
-READY, XREADY, OVERRIDE, UV, OV, SCD, OCD = 0x80, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
-ADC_EN, TEMP_SEL, CC_EN, DSG_ON, CHG_ON = 0x10, 0x08, 0x40, 0x02, 0x01
-WRITABLE = range(0x0C)
-SCD_MV = ((22, 33, 44, 56, 67, 78, 89, 100), (44, 67, 89, 111, 133, 155, 178, 200))
-OCD_MV = (
-    (8, 11, 14, 17, 19, 22, 25, 28, 31, 33, 36, 39, 42, 44, 47, 50),
-    (17, 22, 28, 33, 39, 44, 50, 56, 61, 67, 72, 78, 83, 89, 94, 100),
+SHIP_SEQUENCE = b"\x00\x01\x02"
+# Bits of SYS_STAT, and the switches that stay off while one of them stands.
+OPENED = (
+    (reg.OV, reg.CHG_ON),
+    (reg.UV | reg.OCD | reg.SCD, reg.DSG_ON),
+    (reg.OVERRIDE | reg.XREADY, reg.CHG_ON | reg.DSG_ON),
 )
-OCD_S = (0.008, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
-UV_S, OV_S = (1, 4, 8, 16), (1, 2, 4, 8)
-NOISE_V, NOISE_SENSE_V = 0.0004, 4e-6
+RESETS = {reg.OV_TRIP: 0xAC, reg.UV_TRIP: 0x97}
 _EDGE = 1e-9
 
 
-def crc(data: bytes) -> int:
-    """Polynomial x^8 + x^2 + x + 1, start 0."""
-    register = 0
-    for byte in data:
-        register ^= byte
-        for _ in range(8):
-            register = register << 1 ^ (0x107 if register & 0x80 else 0)
-    return register
-
-
-@dataclass(slots=True)
-class Faults:
-    """The test's back door. Cells and probes count from 0."""
-
-    mute: bool = False  # acknowledges nothing
-    frozen: bool = False  # converts nothing: registers stay, CC_READY never comes
-    raw_cells: dict[int, int] = field(default_factory=dict)
-    offset_v: dict[int, float] = field(default_factory=dict)
-    gain: float = 1.0  # its converter has drifted
-    wrong_crc: int = 0  # answers with a wrong first code
-    probe_degc: dict[int, float] = field(default_factory=dict)
-    offset_a: float = 0.0
-
-
 class Bq769x0:
-    """Implements ``sim.taps.Chip`` and ``I2cTarget``. ``inputs`` carry the cells, from 1; empty: as TI wires them."""
+    """Implements ``sim.taps.Chip`` and ``I2cTarget``.
+
+    ``inputs`` carry the cells, from 1, lowest first; empty: as TI wires them. ``gain_uv`` and ``offset_mv`` are the
+    chip's own calibration, drawn from the seed unless given. A chip is constructed powered and awake.
+    """
 
     def __init__(
         self,
@@ -83,246 +51,247 @@ class Bq769x0:
         address: int = 0x08,
         shunt_mohm: float = 1.0,
         inputs: Sequence[int] = (),
+        gain_uv: int | None = None,
+        offset_mv: int | None = None,
         r25_ohm: float = 10_000.0,
         beta_k: float = 3435.0,
+        noise_v: float = 0.0004,
+        noise_sense_v: float = 4e-6,
     ) -> None:
-        self.faults = Faults()
-        self._taps, self._crc, self._address, self._shunt_ohm = taps, crc, address, shunt_mohm * 1e-3
-        self._rng, self._noise = random.Random(seed), np.random.default_rng(seed)
-        self._gain_uv, self._offset_mv = self._rng.randint(365, 396), self._rng.randint(-30, 30)
-        cells = len(taps.cell_v)
-        shorted = SHORTED.get((part, cells), ())
-        usual = [number for number in range(1, INPUTS[part] + 1) if number not in shorted]
-        self._inputs = np.array(list(inputs) or usual[:cells]) - 1
-        self._thermistor = r25_ohm, beta_k
-        self._powered = True
-        self._now_s = -inf
+        rng = random.Random(seed)
+        drawn_uv, drawn_mv = rng.randint(365, 396), rng.randint(-30, 30)
+        gain_uv = drawn_uv if gain_uv is None else gain_uv
+        offset_mv = drawn_mv if offset_mv is None else offset_mv
+        self._build = Build(gain_uv, offset_mv, shunt_mohm * 1e-3, r25_ohm, beta_k, noise_v, noise_sense_v)
+        self._adc = Adc(taps, part, self._build, inputs, seed)
+        self.faults: Faults = self._adc.faults
+        self._guards = Protections(self._build)
+        self._taps, self._crc, self._address, self._groups = taps, crc, address, GROUPS[part]
+        self._now_s = 0.0
         self.power_on_reset()
+        self._up_s = -inf
 
     # ------------------------------------------------------------------ supply
     def power_on_reset(self) -> None:
-        """Registers as delivered, switches off. Nothing converts until the host asks for it."""
+        """Registers as delivered, switches off, silent for the boot time. Nothing converts until the host asks."""
+        self._supplied = self._awake = True
         self._registers = bytearray(256)
-        self._registers[0x50] = (self._gain_uv - 365) >> 1 & 0x0C
-        self._registers[0x51] = self._offset_mv & 0xFF
-        self._registers[0x59] = (self._gain_uv - 365 & 0x07) << 5
-        self._pointer = 0
-        self._shipping: list[int] = []
-        self._due_s = self._warm_s = inf
-        self._over_s = self._under_s = self._current_s = inf
-        self._up_s = self._now_s + BOOT_S if self._now_s > -inf else -inf
+        for register, value in (RESETS | self._calibration()).items():
+            self._registers[register] = value
+        self._pointer, self._shipping = 0, b""
+        self._scan_s = self._count_s = self._warm_s = inf
+        self._bled = np.zeros(self._adc.inputs.size, dtype=bool)
+        self._up_s = self._now_s + BOOT_S
+        self._guards.clear()
+        self._guards.load(self._registers)
+        self._schedule()
 
     def power_down(self) -> None:
-        """Ship mode, or no supply: no answer, nothing driven, until ``power_up``."""
-        self._powered = False
+        """No supply: no answer, nothing driven, until ``power_up``."""
+        self._supplied = self._awake = False
+        self._schedule()
 
     def power_up(self) -> None:
-        """A pulse on TS1."""
-        self._powered = True
-        self.power_on_reset()
+        """The supply is there and TS1 gets its pulse."""
+        if not self._awake:
+            self.power_on_reset()
+
+    def ship(self) -> None:
+        """Ship mode, as by the host's sequence: only ``boot`` ends it, or the supply's return."""
+        self._awake = False
+        self._schedule()
+
+    def boot(self) -> None:
+        """A pulse on TS1: wakes from ship mode, and does nothing else."""
+        if self._supplied:
+            self.power_up()
+
+    def _calibration(self) -> dict[int, int]:
+        code = self._build.gain_uv - 365
+        return {
+            reg.GAIN_1: code >> 1 & 0x0C,
+            reg.GAIN_2: (code & 0x07) << 5,
+            reg.OFFSET: self._build.offset_mv & 0xFF,
+        }
 
     # ------------------------------------------------------------------ Chip
     def advance(self, now_s: float) -> None:
-        self._now_s = max(self._now_s, now_s)
-        if not self._powered:
-            return
-        self._guard_current(now_s)
-        while self._due_s <= now_s + _EDGE:
-            self._convert(self._due_s)
-            self._due_s = max(self._due_s + PERIOD_S, now_s - 4 * PERIOD_S)
+        self._now_s = now_s = max(self._now_s, now_s)
+        due = now_s + _EDGE >= self._due_s or self._taps.current_a < self._guards.quiet_a or self.faults.xready
+        if due and self._awake:
+            self._run(now_s)
 
     @property
     def next_event_s(self) -> float:
-        return min(self._due_s, self._current_s) if self._powered else inf
+        return self._due_s
 
     @property
     def alert(self) -> bool:
-        return self._powered and self._registers[STAT] != 0
+        return self._awake and self._registers[reg.STAT] != 0
 
     @property
     def charge_allowed(self) -> bool:
-        return self._powered and bool(self._registers[CTRL_2] & CHG_ON)
+        return self._awake and bool(self._registers[reg.CTRL_2] & reg.CHG_ON)
 
     @property
     def discharge_allowed(self) -> bool:
-        return self._powered and bool(self._registers[CTRL_2] & DSG_ON)
+        return self._awake and bool(self._registers[reg.CTRL_2] & reg.DSG_ON)
 
     @property
     def balancing_mask(self) -> np.ndarray:
-        groups = self._registers[BAL_1 : BAL_1 + 3]
-        mask = groups[0] & 31 | (groups[1] & 31) << 5 | (groups[2] & 31) << 10 if self._powered else 0
-        return np.array([mask >> number & 1 for number in self._inputs.tolist()], dtype=bool)
+        """Neighbours are not refused: that is the host's duty."""
+        first, second, third = self._registers[reg.BAL_1 : reg.BAL_3 + 1] if self._awake else bytes(3)
+        asked = (first | second << 5 | third << 10) >> self._adc.inputs & 1
+        stuck = [self.faults.stuck_balance >> cell & 1 for cell in range(asked.size)]
+        mask: np.ndarray = (asked | np.array(stuck, dtype=int)).astype(bool)
+        return mask
 
     def disturb(self) -> None:
         """Transfers between its parts failed: DEVICE_XREADY."""
-        self._trip(XREADY, CHG_ON | DSG_ON)
-        self._registers[BAL_1 : BAL_1 + 3] = bytes(3)
+        self._bleed_anew(reg.BAL_1, bytes(3))
+        self._trip(reg.XREADY)
 
     def override(self) -> None:
         """Somebody else drives ALERT high."""
-        self._trip(OVERRIDE, CHG_ON | DSG_ON)
+        self._trip(reg.OVERRIDE)
 
     # ------------------------------------------------------------------ I2C
     def i2c_write(self, data: bytes) -> bool:
         """The register, then data, each byte with its code where the part has one; what has a wrong one is ignored."""
-        if not self._listens():
+        if not self._listens:
             return False
         if not data:
             return True
         self._pointer = data[0]
-        for at, value in enumerate(self._checked(data[0], data[1:])):
-            self._put(data[0] + at, value)
+        for value in taken_by(self._crc, self._address, data):
+            if not self._awake:
+                break
+            self._put(self._pointer, value)
+            self._pointer = self._pointer + 1 & 0xFF
         return True
 
     def i2c_read(self, count: int) -> bytes | None:
-        if not self._listens():
+        if not self._listens:
             return None
         length = -(-count // 2) if self._crc else count
-        data = bytes(self._registers[(self._pointer + at) & 0xFF] for at in range(length))
-        self._pointer = (self._pointer + length) & 0xFF
+        data = bytes(self._registers[self._pointer + at & 0xFF] for at in range(length))
+        self._pointer = self._pointer + length & 0xFF
         return self._coded(data)[:count] if self._crc else data
 
+    @property
     def _listens(self) -> bool:
-        return self._powered and not self.faults.mute and self._now_s >= self._up_s
-
-    def _checked(self, register: int, data: bytes) -> bytes:
-        if not self._crc:
-            return data
-        values, codes = data[0::2], data[1::2]
-        first = bytes((self._address << 1, register)) + values[:1]
-        covered = [first, *(values[k : k + 1] for k in range(1, len(values)))]
-        good = bytearray()
-        for value, part, code in zip(values, covered, codes, strict=False):
-            if crc(part) != code:
-                break
-            good.append(value)
-        return bytes(good)
+        return self._awake and not self.faults.mute and self._now_s + _EDGE >= self._up_s
 
     def _coded(self, data: bytes) -> bytes:
-        out = bytearray()
-        for at, byte in enumerate(data):
-            code = crc(bytes((self._address << 1 | 1, byte)) if at == 0 else bytes((byte,)))
-            if at == 0 and self.faults.wrong_crc > 0:
-                self.faults.wrong_crc -= 1
-                code ^= 0x01
-            out += bytes((byte, code))
-        return bytes(out)
+        wire = reg.coded(self._address, data)
+        if self.faults.wrong_crc > 0 and data:
+            self.faults.wrong_crc -= 1
+            wire[1] ^= 0x01
+        return bytes(wire)
 
     def _put(self, register: int, value: int) -> None:
-        if register == STAT:
-            self._registers[STAT] &= ~value & 0xFF
-        elif register == CTRL_1:
+        if register != reg.CTRL_1:
+            self._shipping = b""
+        if register == reg.STAT:
+            self._registers[reg.STAT] &= ~value & 0xFF
+        elif register == reg.CTRL_1:
             self._control(value)
-        elif register == CTRL_2:
-            self._registers[CTRL_2] = self._permitted(value)
-        elif register in WRITABLE:
-            self._registers[register] = value
+        elif register == reg.CTRL_2:
+            self._switch(value)
+        elif reg.BAL_1 <= register <= reg.BAL_3:
+            self._bleed_anew(register, bytes([value & 0x1F if register <= self._groups else 0]))
+        elif register in reg.WRITABLE:
+            self._registers[register] = value & reg.WRITABLE[register]
+            self._guards.load(self._registers)
+        self._schedule()
 
     def _control(self, value: int) -> None:
-        """Ship mode is entered by 0, 1, 2 in the two lowest bits, one behind the other."""
-        self._shipping = [*self._shipping, value & 3][-3:]
-        if self._shipping == [0, 1, 2]:
-            self.power_down()
+        self._shipping = (self._shipping + bytes([value & reg.SHUT]))[-len(SHIP_SEQUENCE) :]
+        if self._shipping == SHIP_SEQUENCE:
+            self.ship()
             return
-        starts = value & ADC_EN and not self._registers[CTRL_1] & ADC_EN
-        self._registers[CTRL_1] = value & (ADC_EN | TEMP_SEL)
-        if starts:
-            self._due_s, self._warm_s = self._now_s + PERIOD_S, self._now_s + PERIOD_S
-        elif not value & ADC_EN:
-            self._due_s = inf
+        converted = self._registers[reg.CTRL_1] & reg.ADC_EN
+        self._registers[reg.CTRL_1] = value & reg.WRITABLE[reg.CTRL_1]
+        if not value & reg.ADC_EN:
+            self._scan_s = inf
+            self._guards.forget_cells()
+        elif not converted:
+            self._scan_s = self._warm_s = self._now_s + PERIOD_S
 
-    def _permitted(self, value: int) -> int:
-        """A switch stays off while what opened it is still reported."""
-        stat = self._registers[STAT]
-        if stat & (OV | OVERRIDE | XREADY):
-            value &= ~CHG_ON
-        if stat & (UV | OCD | SCD | OVERRIDE | XREADY):
-            value &= ~DSG_ON
-        return value & 0xFF
+    def _switch(self, value: int) -> None:
+        counted = self._registers[reg.CTRL_2] & reg.CC_EN
+        self._registers[reg.CTRL_2] = self._permitted(value & reg.WRITABLE[reg.CTRL_2])
+        self._guards.load(self._registers)
+        if not value & reg.CC_EN:
+            self._count_s = inf
+        elif not counted:
+            self._count_s = self._now_s + PERIOD_S
 
-    # ------------------------------------------------------------------ conversions
-    def _convert(self, now_s: float) -> None:
+    def _bleed_anew(self, register: int, values: bytes) -> None:
+        """Whoever has been bled since the last conversion is remembered for the next one."""
+        self._bled |= self.balancing_mask
+        self._registers[register : register + len(values)] = values
+        self._bled |= self.balancing_mask
+
+    # ------------------------------------------------------------------ what runs by itself
+    def _schedule(self) -> None:
+        self._due_s = min(self._scan_s, self._count_s, self._guards.due_s) if self._awake else inf
+
+    def _run(self, now_s: float) -> None:
+        if self.faults.xready and not self._registers[reg.STAT] & reg.XREADY:
+            self.disturb()
+        if self._scan_s <= now_s + _EDGE:
+            ended_s, self._scan_s = _grid(self._scan_s, now_s)
+            self._scan(ended_s)
+        if self._count_s <= now_s + _EDGE:
+            _, self._count_s = _grid(self._count_s, now_s)
+            self._count()
+        if self.faults.frozen:
+            self._guards.clear()
+        else:
+            self._trip(self._guards.see_current(self._taps.current_a, self._registers[reg.STAT], now_s))
+        self._schedule()
+
+    def _scan(self, ended_s: float) -> None:
+        """All cells, the stack and, every 2 s, temperatures."""
         if self.faults.frozen:
             return
-        cell_v = self._cells_v()
-        inputs_v = np.zeros(15)
-        inputs_v[self._inputs] = cell_v
-        for cell, offset_v in self.faults.offset_v.items():
-            inputs_v[self._inputs[cell]] += offset_v
-        codes = self._count(inputs_v)
-        codes[np.setdiff1d(np.arange(15), self._inputs)] = 0
-        for cell, code in self.faults.raw_cells.items():
-            codes[self._inputs[cell]] = code
-        self._words(VC_1, codes)
-        stack = (float(self._taps.stack_v) * 1e3 - len(cell_v) * self._offset_mv) * 1e3 / (4 * self._gain_uv)
-        self._words(BAT, np.array([round(stack)]))
-        if now_s + _EDGE >= self._warm_s:
-            self._warm_s = now_s + WARM_S
-            self._words(TS_1, self._temperatures())
-        if self._registers[CTRL_2] & CC_EN:
-            self._words(CC, np.array([round(self._sense_v() / 8.44e-6)]))
-            self._registers[STAT] |= READY
-        self._guard_voltage(now_s, cell_v)
+        bled = self._bled | self.balancing_mask
+        self._bled = self.balancing_mask
+        self._words(reg.VC_1, self._adc.cells(bled))
+        self._words(reg.BAT, self._adc.stack())
+        if ended_s + _EDGE >= self._warm_s:
+            self._warm_s = ended_s + WARM_S
+            self._words(reg.TS_1, self._adc.temperatures(bool(self._registers[reg.CTRL_1] & reg.TEMP_SEL)))
+        self._trip(self._guards.see_cells(np.asarray(self._taps.cell_v), ended_s))
 
-    def _cells_v(self) -> FloatArray:
-        cell_v: FloatArray = self.faults.gain * np.asarray(self._taps.cell_v)
-        return cell_v + NOISE_V * self._noise.standard_normal(cell_v.size)
-
-    def _count(self, volts: FloatArray) -> np.ndarray:
-        counts = np.rint((volts * 1e3 - self._offset_mv) * 1e3 / self._gain_uv)
-        found: np.ndarray = np.clip(counts, 0, 0x3FFF).astype(int)
-        return found
-
-    def _temperatures(self) -> np.ndarray:
-        r25_ohm, beta_k = self._thermistor
-        degc = np.resize(np.asarray(self._taps.probe_degc, dtype=float), 3)
-        for probe, forced_degc in self.faults.probe_degc.items():
-            degc[probe] = forced_degc
-        if not self._registers[CTRL_1] & TEMP_SEL:
-            volts = np.full(3, 1.2 - 0.0042 * (self._taps.die_degc - 25.0))
-        else:
-            ohm = r25_ohm * np.exp(beta_k * (1.0 / (degc + 273.15) - 1.0 / 298.15))
-            volts = 3.3 * ohm / (ohm + 10e3)
-        return np.clip(np.rint(volts / 382e-6), 0, 0x3FFF).astype(int)
+    def _count(self) -> None:
+        if not self.faults.frozen and self._registers[reg.CC_CFG] == reg.CC_CONFIGURED:
+            self._words(reg.CC, self._adc.charge())
+            self._registers[reg.STAT] |= reg.READY
 
     def _words(self, register: int, codes: np.ndarray) -> None:
-        for at, code in enumerate(codes.tolist()):
-            self._registers[register + 2 * at : register + 2 * at + 2] = (code & 0xFFFF).to_bytes(2, "big")
+        data = codes.astype(">u2").tobytes()
+        self._registers[register : register + len(data)] = data
 
-    def _sense_v(self) -> float:
-        current_a = self._taps.current_a + self.faults.offset_a
-        return current_a * self._shunt_ohm + self._rng.gauss(0.0, NOISE_SENSE_V)
+    def _trip(self, bits: int) -> None:
+        """Report, and turn off what must not stay on; only the host turns on again."""
+        self._registers[reg.STAT] |= bits
+        self._registers[reg.CTRL_2] = self._permitted(self._registers[reg.CTRL_2])
 
-    # ------------------------------------------------------------------ protections
-    def _limit_v(self, register: int, base: int) -> float:
-        return ((base + (self._registers[register] << 4)) * self._gain_uv * 1e-6) + self._offset_mv * 1e-3
+    def _permitted(self, switches: int) -> int:
+        for bits, opened in OPENED:
+            if self._registers[reg.STAT] & bits:
+                switches &= ~opened
+        return switches
 
-    def _guard_voltage(self, now_s: float, cell_v: np.ndarray) -> None:
-        delays = self._registers[PROTECT_3]
-        high = float(cell_v.max()) > self._limit_v(OV_TRIP, 0x2008)
-        low = float(cell_v.min()) < self._limit_v(UV_TRIP, 0x1000)
-        self._over_s = min(self._over_s, now_s) if high else inf
-        self._under_s = min(self._under_s, now_s) if low else inf
-        if now_s - self._over_s >= OV_S[delays >> 4 & 3]:
-            self._trip(OV, CHG_ON)
-        if now_s - self._under_s >= UV_S[delays >> 6]:
-            self._trip(UV, DSG_ON)
 
-    def _guard_current(self, now_s: float) -> None:
-        """Discharge only; the chip has no limit for charging."""
-        drop_mv = -(self._taps.current_a + self.faults.offset_a) * self._shunt_ohm * 1e3
-        protect, over = self._registers[PROTECT_1], self._registers[PROTECT_2]
-        rsns = protect >> 7
-        if drop_mv > SCD_MV[rsns][protect & 7]:
-            self._trip(SCD, DSG_ON)
-        if drop_mv <= OCD_MV[rsns][over & 15]:
-            self._current_s = inf
-        elif self._current_s == inf:
-            self._current_s = now_s + OCD_S[over >> 4 & 7]
-        elif now_s + _EDGE >= self._current_s:
-            self._current_s = inf
-            self._trip(OCD, DSG_ON)
+def taken_by(crc: bool, address: int, data: bytes) -> bytes:
+    """The bytes behind the register that a part with or without codes takes from a write."""
+    return reg.taken(address, data[0], data[1:]) if crc else data[1:]
 
-    def _trip(self, bit: int, switches: int) -> None:
-        self._registers[STAT] |= bit
-        self._registers[CTRL_2] &= ~switches & 0xFF
+
+def _grid(due_s: float, now_s: float) -> tuple[float, float]:
+    """When the last conversion ended, and the next will; those that nobody watched are made up by the last one."""
+    ended_s = due_s + PERIOD_S * int((now_s - due_s) / PERIOD_S + _EDGE)
+    return ended_s, ended_s + PERIOD_S

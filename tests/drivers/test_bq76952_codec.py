@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from helpers.fuzzing import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def test_a_buffer_with_its_checksum_and_length_gives_its_data() -> None:
     assert codec.check_buffer(0x9180, raw).hex() == "7a30"
 
 
+@fuzz
 @given(st.binary(min_size=34, max_size=34))
 def test_noise_in_the_buffer_is_rejected_or_has_a_right_checksum(raw: bytes) -> None:
     try:
@@ -88,6 +90,7 @@ def test_the_measurement_block_decodes_to_volts_and_amperes() -> None:
     assert values.current_a == pytest.approx(-15.0)
 
 
+@fuzz
 @given(st.binary(min_size=40, max_size=40))
 def test_any_measurement_block_decodes_to_finite_values_in_the_chips_range(raw: bytes) -> None:
     values = codec.decode_measurement(raw, user_a=0.01)
@@ -152,6 +155,7 @@ def test_a_reset_or_configuration_mode_shows(low: int, reset: bool) -> None:
     assert codec.decode_status(status_block(r12=low)).was_reset is reset
 
 
+@fuzz
 @given(st.binary(min_size=18, max_size=18))
 def test_any_status_block_decodes(raw: bytes) -> None:
     status = codec.decode_status(raw)
@@ -165,6 +169,7 @@ def test_temperatures_decode_by_pin() -> None:
     assert (degc["die"], degc["TS1"], degc["TS2"], degc["TS3"]) == pytest.approx((25.05, 0.05, 29.95, -19.95))
 
 
+@fuzz
 @given(st.binary(min_size=20, max_size=20))
 def test_any_temperature_block_decodes(raw: bytes) -> None:
     degc = codec.decode_temperatures(raw)

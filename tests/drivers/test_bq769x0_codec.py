@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from helpers.fuzzing import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_daemon.drivers import bq769x0_codec as codec
@@ -122,7 +123,7 @@ def test_a_pack_that_does_not_fit_is_refused(part: str, series: int) -> None:
         Settings.model_validate({**WHOLE, "part": part}).fit(series)
 
 
-@settings(max_examples=10_000, deadline=None)
+@fuzz
 @given(raw=st.binary(max_size=12), length=st.integers(1, 5))
 def test_no_read_passes_but_one_with_its_codes(raw: bytes, length: int) -> None:
     try:
@@ -134,7 +135,7 @@ def test_no_read_passes_but_one_with_its_codes(raw: bytes, length: int) -> None:
     )
 
 
-@settings(max_examples=2_000, deadline=None)
+@fuzz
 @given(block=st.binary(min_size=codec.BLOCK_LEN, max_size=codec.BLOCK_LEN), raw=st.binary(min_size=6, max_size=6))
 def test_any_block_decodes_to_finite_numbers(block: bytes, raw: bytes) -> None:
     found = codec.decode_block(block, OWN, 13, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.fuzzing import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,7 @@ def test_a_current_beyond_the_chip_is_refused() -> None:
         Settings(part="ina238", shunt_mohm=1.0, max_current_a=200.0)
 
 
+@fuzz
 @given(raw=st.binary(min_size=3, max_size=3), name=st.sampled_from(sorted(PARTS)))
 def test_any_bytes_decode_within_the_chips_range(raw: bytes, name: PartName) -> None:
     part = PARTS[name]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import isnan
 
 import pytest
-from hypothesis import given, settings
+from helpers.fuzzing import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_daemon.drivers import ivts_codec as codec
@@ -57,7 +58,7 @@ def test_an_answer_repeats_what_was_commanded(command: str, answer: str, accepte
     assert not codec.answers(sent, b"")
 
 
-@settings(max_examples=10_000, deadline=None)
+@fuzz
 @given(data=st.binary(max_size=8), order=st.sampled_from(["big", "little"]))
 def test_no_frame_raises_and_no_value_leaves_32_bits(data: bytes, order: codec.ByteOrder) -> None:
     found = codec.decode(data, order)
@@ -87,7 +88,7 @@ def test_a_cab_that_says_so_or_cannot_be_right_says_nothing(frame: str, layout: 
     assert isnan(lem_cab.decode(bytes.fromhex(frame), layout))
 
 
-@settings(max_examples=10_000, deadline=None)
+@fuzz
 @given(data=st.binary(max_size=10), layout=st.sampled_from(["u32", "u24"]))
 def test_no_frame_of_a_cab_raises(data: bytes, layout: lem_cab.Layout) -> None:
     found = lem_cab.decode(data, layout)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from helpers.fuzzing import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_daemon.drivers import ltc681x_codec as codec
@@ -89,7 +90,7 @@ def test_status_flags_are_two_bits_a_cell() -> None:
     assert (found.mux_fail[0], found.hot[0]) == (True, False)
 
 
-@settings(max_examples=10_000, deadline=None)
+@fuzz
 @given(raw=st.binary(max_size=80), devices=st.integers(1, 8))
 def test_no_answer_raises_and_only_one_with_its_code_is_good(raw: bytes, devices: int) -> None:
     found = codec.answer(raw, devices)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from helpers.fuzzing import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_daemon.drivers import sbs_codec as codec
@@ -66,7 +67,7 @@ def test_more_cells_than_it_can_tell_are_refused_unless_they_are_shared() -> Non
     Settings(cells="shared").fit(7)
 
 
-@settings(max_examples=10_000, deadline=None)
+@fuzz
 @given(raw=st.binary(max_size=5), command=st.integers(0, 255), pec=st.booleans())
 def test_no_answer_passes_but_one_with_its_code(raw: bytes, command: int, pec: bool) -> None:
     try:

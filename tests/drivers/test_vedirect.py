@@ -7,6 +7,7 @@ import math
 import random
 
 import pytest
+from helpers.fuzzing import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,7 +110,8 @@ def test_a_lost_end_does_not_take_the_next_block_along() -> None:
     assert decoder.rejected == 1
 
 
-@given(st.binary(max_size=3000))
+@fuzz
+@given(st.binary(max_size=700))
 def test_noise_neither_raises_nor_fills_memory(noise: bytes) -> None:
     decoder = Decoder(max_block_bytes=256)
     decoder.feed(noise)

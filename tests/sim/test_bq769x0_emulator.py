@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bms_daemon.sim.bq769x0 import Bq769x0, Part, crc
+from bms_daemon.sim.bq769x0 import Bq769x0, Part
+from bms_daemon.sim.bq769x0_protocol import crc
 from bms_daemon.sim.plant import SimTaps
 
 
