@@ -163,9 +163,7 @@ class Bq769x0:
         if not data:
             return True
         self._pointer = data[0]
-        for value in taken_by(self._crc, self._address, data):
-            if not self._awake:
-                break
+        for value in _taken(self._crc, self._address, data):
             self._put(self._pointer, value)
             self._pointer = self._pointer + 1 & 0xFF
         return True
@@ -286,7 +284,7 @@ class Bq769x0:
         return switches
 
 
-def taken_by(crc: bool, address: int, data: bytes) -> bytes:
+def _taken(crc: bool, address: int, data: bytes) -> bytes:
     """The bytes behind the register that a part with or without codes takes from a write."""
     return reg.taken(address, data[0], data[1:]) if crc else data[1:]
 
