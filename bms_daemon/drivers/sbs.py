@@ -145,7 +145,7 @@ class Driver:
     def _request_a(self, word: int, status: Status) -> float:
         if status.charge_ends:
             return 0.0
-        return inf if word == codec.ANY_CURRENT else word * 1e-3 * self._scale.amps
+        return inf if word == codec.ANY_CURRENT else word * 1e-3  # IPScale does not count for what it asks
 
     # -------------------------------------------------------------- words
     async def _be_quiet(self) -> None:

@@ -1,31 +1,26 @@
 """Emulator of a smart battery (SBS 1.1) on SMBus: a gauge that measures, counts, asks of its charger and protects.
 
-Written from public command lists alone and shared with no driver. Cell voltages at 0x3F downwards are the usual
-extension of gauges, not of SBS.
+Written from public command lists alone and shared with no driver. Cell voltages at 0x3F downwards and the ship command
+are usual extensions of gauges, not of SBS. Not confirmed on hardware: which error code follows which refusal, that
+CHARGER_MODE and ALARM_MODE fall back after 60 s, every protection threshold. Stretching of the clock is not modelled.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
 
+from bms_daemon.sim.sbs_gauge import SLOW_S, Faults, Gauge
+from bms_daemon.sim.sbs_words import CAPACITY_MODE, CELLS_TOLD, Words
 from bms_daemon.sim.taps import Taps
 
 ADDRESS = 0x0B
-FAST_S, SLOW_S, AVERAGE_S = 0.25, 1.0, 60.0
-KELVIN = 273.15
-FULL_V, EMPTY_V, HIGH_V, LOW_V = 4.2, 3.0, 4.28, 2.5  # of a cell: ends of charge and discharge, its own protection
-HOT_DEGC = 60.0
-OVER_CHARGED, NO_CHARGE, OVER_TEMP, NO_DISCHARGE, INITIALIZED, DISCHARGING, FULL, EMPTY = (
-    0x8000, 0x4000, 0x1000, 0x0800, 0x0080, 0x0040, 0x0020, 0x0010,
-)  # fmt: skip
-BUSY = 1
-WRITABLE = {0x00, 0x01, 0x02, 0x03, 0x04}
-NAMES = {0x20: b"Emulated", 0x21: b"SBS", 0x22: b"LION", 0x23: b"\x01\x02"}
-NOT_AVAILABLE = 0xFFFF
-_EDGE = 1e-9
+TIMEOUT_S = 0.035  # clock low between the halves of a read: its interface starts anew
+OK, BUSY, UNSUPPORTED, ACCESS_DENIED, BAD_SIZE, UNKNOWN = 0, 1, 3, 4, 6, 7
+STATUS = 0x16
+BLOCKS = {0x20: b"Emulated", 0x21: b"SBS", 0x22: b"LION", 0x23: b"\x01\x02"}
+SHIP = 0x0010
 
 
 def pec(data: bytes) -> int:
@@ -38,25 +33,13 @@ def pec(data: bytes) -> int:
     return register
 
 
-@dataclass(slots=True)
-class Faults:
-    """The test's back door. Counts go down with every use."""
-
-    mute: bool = False
-    frozen: bool = False  # tells what it measured last, for ever
-    pec_errors: int = 0
-    busy: int = 0  # status words that say so
-    voltage_offset_v: float = 0.0
-    cell_offset_v: dict[int, float] = field(default_factory=dict)
-    current_gain: float = 1.0
-    soc_offset: float = 0.0
-    raw: dict[int, int] = field(default_factory=dict)  # words by command
-    missing: set[int] = field(default_factory=set)  # commands that are not acknowledged
-    alarms: int = 0  # bits that stand whatever is measured
-
-
 class SmartBattery:
-    """Implements ``sim.taps.Chip`` and ``I2cTarget``. Its capacity in mAh, its state of charge counted by itself."""
+    """Implements ``sim.taps.Chip`` and ``I2cTarget``.
+
+    ``cells``: how many it tells one by one, by default as many as it can; 0 for a battery without that extension. A
+    pack too large for its words scales them. ``capacity_mode_10mw``: it starts in units of 10 mW. ``renewed_s``: how
+    often it measures voltages and temperature; ``phase_s``: when, counted from the first ``advance``.
+    """
 
     def __init__(
         self,
@@ -65,43 +48,44 @@ class SmartBattery:
         *,
         capacity_ah: float,
         soc: float,
+        cells: int | None = None,
         pec: bool = True,
+        capacity_mode_10mw: bool = False,
         address: int = ADDRESS,
         renewed_s: float = SLOW_S,
+        phase_s: float = 0.0,
     ) -> None:
-        self.faults = Faults()
-        self._taps, self._pec, self._address, self._renewed_s = taps, pec, address, renewed_s
-        self._capacity_ah, self._charge_ah = capacity_ah, soc * capacity_ah
-        self._noise = np.random.default_rng(seed)
-        self._now_s = -inf
+        self._taps, self._pec = taps, pec
+        self._write_address, self._read_address = bytes((address << 1,)), bytes((address << 1 | 1,))
+        self._gauge = Gauge(taps, seed, capacity_ah, soc, renewed_s, phase_s)
+        series, mode = len(taps.cell_v), CAPACITY_MODE if capacity_mode_10mw else 0
+        told = min(series, CELLS_TOLD) if cells is None else cells
+        if not 0 <= told <= min(series, CELLS_TOLD):
+            raise ValueError(f"{told} of {series} cells cannot be told one by one")
+        self._words = Words(self._gauge, capacity_ah, series, told, pec, mode)
         self.power_on_reset()
 
+    # ------------------------------------------------------------------ the back door
+    @property
+    def faults(self) -> Faults:
+        return self._gauge.faults
+
     def power_on_reset(self) -> None:
-        """It has measured nothing yet; what it has counted stays."""
-        self._words = {0x01: 0, 0x02: 10, 0x03: 0, 0x04: 0}
-        self._measured: dict[int, int] = {}
-        self._command = 0
-        self._average_a = 0.0
-        self._fast_s = self._slow_s = self._now_s + FAST_S if self._now_s > -inf else 0.0
+        """It has measured nothing yet and forgets what was written; what it has counted stays. Wakes a shipped one."""
+        self._gauge.reset()
+        self._words.reset()
+        self._command: int | None = None
+        self._until_s = -inf
+        self._error = OK
+        self._shipped = False
 
     # ------------------------------------------------------------------ Chip
     def advance(self, now_s: float) -> None:
-        if self._now_s > -inf:
-            self._charge_ah += self._current_a() * max(0.0, now_s - self._now_s) / 3600.0
-            self._charge_ah = min(max(self._charge_ah, 0.0), self._capacity_ah)
-        self._now_s = max(self._now_s, now_s)
-        if self.faults.frozen:
-            return
-        if now_s + _EDGE >= self._fast_s:
-            self._fast_s = now_s + FAST_S
-            self._measure_fast()
-        if now_s + _EDGE >= self._slow_s:
-            self._slow_s = now_s + self._renewed_s
-            self._measure_slow()
+        self._gauge.advance(now_s)
 
     @property
     def next_event_s(self) -> float:
-        return inf if self.faults.frozen else min(self._fast_s, self._slow_s)
+        return self._gauge.next_s
 
     @property
     def alert(self) -> bool:
@@ -109,12 +93,18 @@ class SmartBattery:
 
     @property
     def charge_allowed(self) -> bool:
-        """Its own switches are inside the battery: the daemon's coils do not hang on them."""
+        """No coil hangs on its switches: they are inside the battery."""
         return True
 
     @property
     def discharge_allowed(self) -> bool:
         return True
+
+    @property
+    def conducts(self) -> tuple[bool, bool]:
+        """Its own switches, for charging and for discharging."""
+        guards = self._gauge.guards
+        return guards.charge_on and not self._shipped, guards.discharge_on and not self._shipped
 
     @property
     def balancing_mask(self) -> np.ndarray:
@@ -123,113 +113,76 @@ class SmartBattery:
     # ------------------------------------------------------------------ I2C
     def i2c_write(self, data: bytes) -> bool:
         """A command, with a word and its code where it is written."""
-        if self.faults.mute or not data or data[0] in self.faults.missing or not self._knows(data[0]):
+        self._command = None
+        if not self._hears:
             return False
-        self._command = data[0]
-        word = data[1:3]
-        if len(word) < 2:
-            return len(data) == 1
-        if len(data) > 3 and data[3] != pec(bytes((self._address << 1,)) + data[:3]):
-            return False
-        if self._command not in WRITABLE:
-            return False
-        self._words[self._command] = int.from_bytes(word, "little")
-        return True
+        if not data:
+            return True
+        if data[0] in self.faults.missing or not self._knows(data[0]):
+            return self._refused(UNSUPPORTED)
+        if len(data) == 1:
+            self._command, self._until_s = data[0], self._gauge.now_s + TIMEOUT_S
+            return True
+        return self._written(data)
 
     def i2c_read(self, count: int) -> bytes | None:
-        if self.faults.mute:
+        """The answer to the command just written; without one it does not know what it is asked."""
+        command, self._command = self._command, None
+        if command is None or not self._hears or self._gauge.now_s > self._until_s:
             return None
-        data = self._answer()
-        code = pec(bytes((self._address << 1, self._command, self._address << 1 | 1)) + data)
-        if self.faults.pec_errors > 0:
-            self.faults.pec_errors -= 1
-            code ^= 0x01
-        whole = data + (bytes((code,)) if self._pec else b"\xff")
-        return whole[:count].ljust(count, b"\xff")
+        data = self._answer(command)
+        if self._pec:
+            data += bytes((self._code(command, data, count > len(data)),))
+        return data[:count].ljust(count, b"\xff")
+
+    @property
+    def _hears(self) -> bool:
+        return not (self.faults.mute or self.faults.wrong_address or self._shipped)
 
     def _knows(self, command: int) -> bool:
-        cells = len(self._taps.cell_v)
-        return command <= 0x1C or command in NAMES or 0x3F - min(cells, 4) < command <= 0x3F
+        return command in BLOCKS or self._words.knows(command)
 
-    def _answer(self) -> bytes:
-        if self._command in NAMES:
-            return bytes((len(NAMES[self._command]),)) + NAMES[self._command]
-        word = self.faults.raw.get(self._command, self._word(self._command))
-        return (round(word) & 0xFFFF).to_bytes(2, "little")
+    def _refused(self, error: int) -> bool:
+        self._error = error
+        return False
 
-    # ------------------------------------------------------------------ values
-    def _word(self, command: int) -> int:
-        if command in self._words:
-            return self._words[command]
-        if command == 0x16:
-            return self._status()
-        return self._fixed().get(command, self._measured.get(command, 0))
+    def _written(self, data: bytes) -> bool:
+        """A word: nothing is done with too few bytes, with too many or with a wrong code."""
+        if len(data) == 2:
+            self._error = BAD_SIZE
+            return True
+        if len(data) > (4 if self._pec else 3):
+            return self._refused(BAD_SIZE)
+        if len(data) == 4 and data[3] != pec(self._write_address + data[:3]):
+            return self._refused(UNKNOWN)
+        return self._store(data[0], int.from_bytes(data[1:3], "little"))
 
-    def _fixed(self) -> dict[int, int]:
-        return {
-            0x05: NOT_AVAILABLE,
-            0x06: NOT_AVAILABLE,
-            0x07: 1,
-            0x17: 12,
-            0x18: round(self._capacity_ah * 1e3),
-            0x19: round(len(self._taps.cell_v) * 3.6e3),
-            0x1A: 0x0031 if self._pec else 0x0021,
-            0x1B: 0x58B1,
-            0x1C: 4711,
-        }
+    def _store(self, command: int, word: int) -> bool:
+        self._shipped = command == 0 and word == SHIP == self._words.written.access
+        if not self._words.write(command, word):
+            return self._refused(ACCESS_DENIED)
+        self._error = OK
+        return True
 
-    def _status(self) -> int:
-        settled = bool(self._measured)
-        bits = self._measured.get(0x16, 0) | (INITIALIZED if settled else 0) | self.faults.alarms
+    def _answer(self, command: int) -> bytes:
+        error, self._error = self._error, OK
+        if command in BLOCKS:
+            return bytes((len(BLOCKS[command]),)) + BLOCKS[command]
+        word = self._words.word(command)
+        if command == STATUS:
+            word |= self._status_error(error)
+        return (self.faults.raw.get(command, word) & 0xFFFF).to_bytes(2, "little")
+
+    def _status_error(self, error: int) -> int:
+        """What became of the function before this one."""
         if self.faults.busy > 0:
             self.faults.busy -= 1
-            bits |= BUSY
-        return bits
+            return BUSY
+        return error
 
-    def _current_a(self) -> float:
-        return float(self._taps.current_a) * self.faults.current_gain
-
-    def _measure_fast(self) -> None:
-        current_a = self._current_a() + 0.001 * float(self._noise.standard_normal())
-        self._average_a += (current_a - self._average_a) * FAST_S / AVERAGE_S
-        self._measured |= {0x0A: round(current_a * 1e3), 0x0B: round(self._average_a * 1e3)}
-
-    def _measure_slow(self) -> None:
-        cell_v = np.array(self._taps.cell_v, dtype=float)
-        cell_v += 0.0004 * self._noise.standard_normal(cell_v.size)
-        for cell, offset_v in self.faults.cell_offset_v.items():
-            cell_v[cell] += offset_v
-        degc = float(np.max(self._taps.probe_degc))
-        self._measured |= {0x3F - at: round(volts * 1e3) for at, volts in enumerate(cell_v[:4].tolist())}
-        self._measured |= {
-            0x08: round((degc + KELVIN) * 10.0),
-            0x09: round((self._taps.stack_v + self.faults.voltage_offset_v) * 1e3),
-            0x0C: 3,
-        }
-        self._measured |= self._gauged()
-        self._measured |= self._asked(float(cell_v.min()), float(cell_v.max()), degc)
-
-    def _gauged(self) -> dict[int, int]:
-        soc = min(max(self._charge_ah / self._capacity_ah + self.faults.soc_offset, 0.0), 1.0)
-        left_ah, amps = soc * self._capacity_ah, self._average_a
-        empty = round(left_ah / -amps * 60.0) if amps < -0.01 else NOT_AVAILABLE
-        full = round((self._capacity_ah - left_ah) / amps * 60.0) if amps > 0.01 else NOT_AVAILABLE
-        percent = round(100.0 * soc)
-        return {
-            0x0D: percent,
-            0x0E: percent,
-            0x0F: round(left_ah * 1e3),
-            0x10: round(self._capacity_ah * 1e3),
-            0x11: min(empty, NOT_AVAILABLE),
-            0x12: min(empty, NOT_AVAILABLE),
-            0x13: min(full, NOT_AVAILABLE),
-        }
-
-    def _asked(self, low_v: float, high_v: float, degc: float) -> dict[int, int]:
-        """Of the charger, and what it warns of."""
-        bits = (DISCHARGING if self._measured.get(0x0A, 0) <= 0 else 0) | (FULL | NO_CHARGE if high_v >= FULL_V else 0)
-        bits |= EMPTY | NO_DISCHARGE if low_v <= EMPTY_V else 0
-        bits |= OVER_CHARGED | NO_CHARGE if high_v > HIGH_V else 0
-        bits |= OVER_TEMP | NO_CHARGE if degc > HOT_DEGC else 0
-        amps = 0.0 if bits & NO_CHARGE or not 0.0 <= degc <= 45.0 else 0.5 * self._capacity_ah
-        return {0x14: round(amps * 1e3), 0x15: round(len(self._taps.cell_v) * FULL_V * 1e3), 0x16: bits}
+    def _code(self, command: int, data: bytes, asked: bool) -> int:
+        code = pec(self._write_address + bytes((command,)) + self._read_address + data)
+        if asked and self.faults.pec_errors > 0:
+            self.faults.pec_errors -= 1
+            code ^= 0x01
+        return code
