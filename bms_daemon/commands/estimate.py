@@ -27,7 +27,7 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("cell", type=Path, metavar="CELL.toml", help="cell file, such as fit-cell writes")
     parser.add_argument("recording", type=Path, metavar="IN.csv", help="what was recorded: .csv or .csv.gz")
     parser.add_argument("-o", dest="out", type=Path, metavar="OUT.csv", required=True, help="CSV to write")
-    parser.add_argument("--initial-soc", type=_fraction, metavar="X", help="0 to 1; else the first voltage decides")
+    parser.add_argument("--initial-soc", type=_fraction, metavar="X", help="0 to 1; the first voltage may overrule it")
     parser.add_argument("--columns", type=Path, metavar="MAP.toml", help="map of foreign columns, see docs/fit-cell.md")
     parser.set_defaults(run=run)
 
