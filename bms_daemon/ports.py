@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from bms_daemon.model import Actuated, AfeScan, Command, Raw, ShuntReading, TempScan
+from bms_daemon.model import Actuated, AfeScan, BoolArray, Command, Raw, ShuntReading, TempScan
 
 
 class ByteBus(Protocol):
@@ -91,6 +91,19 @@ class Afe(Protocol):
 
     async def switch(self, charge: bool, discharge: bool) -> None:
         """Set the chip's switch outputs. Returns when the chip has confirmed."""
+        ...
+
+
+@runtime_checkable
+class Balancer(Protocol):
+    """An AFE that can discharge single cells. Its scans go on, with the discharge paused while it measures."""
+
+    async def balance(self, cells: BoolArray) -> BoolArray:
+        """Discharge these, bool (series,), and no others; returns those that the chip then says it discharges.
+
+        Chips refuse neighbours, too many at once, or when they are hot. What is not asked for again within some
+        seconds ends by itself.
+        """
         ...
 
 

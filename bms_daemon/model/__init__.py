@@ -18,6 +18,7 @@ from bms_daemon.model.estimate import (
 )
 from bms_daemon.model.inputs import (
     AfeScan,
+    BoolArray,
     BusFault,
     CanHealth,
     FloatArray,
@@ -58,6 +59,7 @@ __all__ = [
     "AfeScan",
     "Ageing",
     "Binding",
+    "BoolArray",
     "BusFault",
     "CanHealth",
     "CapacitySource",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 T = TypeVar("T")
 
 
@@ -65,7 +66,8 @@ class AfeScan:
 
     NaN and None stand for what the chip does not measure and for switch outputs that it does not have. ``note`` says
     in words what a trip of kind INTERNAL is. ``charge_max_a`` and ``discharge_max_a`` are what a battery with a gauge
-    of its own asks not to be exceeded.
+    of its own asks not to be exceeded. ``balancing``, bool (cells,): which the chip discharges between scans; it pauses
+    while it measures, but those may not have recovered.
     """
 
     cell_v: FloatArray
@@ -82,6 +84,7 @@ class AfeScan:
     note: str = ""
     charge_max_a: float = float("inf")
     discharge_max_a: float = float("inf")
+    balancing: BoolArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
