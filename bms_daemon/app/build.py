@@ -206,7 +206,7 @@ def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
 def off(lines: Lines, roles: frozenset[str]) -> None:
     """Drive every fitted output off, each by itself. Raises the first BusFault after all were tried."""
     faults: list[BusFault] = []
-    for role in ("main", "precharge", "dead_man", "second_disconnect"):
+    for role in ("main", "main_negative", "precharge", "dead_man", "second_disconnect"):
         try:
             if role in roles:
                 lines.write({role: False})

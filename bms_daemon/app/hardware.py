@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bms_daemon.sim.world import World
 
 TRANSFER_TIMEOUT_S = 0.05
+CONTACTS = ("main_aux", "main_negative_aux", "precharge_aux")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def fitted_roles(gpio: Gpio) -> frozenset[str]:
 
 def used_roles(settings: Settings) -> frozenset[str]:
     """Fitted roles that are to be believed: auxiliary contacts only where ``contactor.aux_feedback`` says so."""
-    contacts = frozenset() if settings.contactor.aux_feedback else frozenset({"main_aux", "precharge_aux"})
+    contacts = frozenset() if settings.contactor.aux_feedback else frozenset(CONTACTS)
     return fitted_roles(settings.gpio) - contacts
 
 

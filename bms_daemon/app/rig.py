@@ -12,7 +12,7 @@ from bms_daemon.can.receive import Receiver
 from bms_daemon.model import Actuated, BusFault, CanHealth, Command, Health, Raw
 from bms_daemon.ports import Lines
 
-COILS = ("main", "precharge")
+COILS = ("main", "main_negative", "precharge")
 
 
 class LiveRig:
@@ -72,7 +72,12 @@ class LiveRig:
         self._refusal = self._refusal if energise else ""
         if self._refusal:
             return Actuated(ok=False, reason=self._refusal, stuck=self._stuck(), fan_ok=self._fan(command.fan > 0.0))
-        wanted = {"main": command.main, "precharge": command.precharge, "second_disconnect": command.second}
+        wanted = {
+            "main": command.main,
+            "main_negative": command.negative,
+            "precharge": command.precharge,
+            "second_disconnect": command.second,
+        }
         changed = {role: on for role, on in wanted.items() if role in self._fitted and self._written.get(role) != on}
         if command.alive:
             self._pulse = changed["dead_man"] = not self._pulse

@@ -17,9 +17,9 @@ SILENT = 3.0  # periods
 SETUP_TIMEOUT_S = 5.0
 BOUNCE_S = 0.01  # a sound contact that moves comes to rest within this time
 CHATTER_S = 1.0
-CONTACTS = ("main_aux", "precharge_aux")
+CONTACTS = ("main_aux", "main_negative_aux", "precharge_aux")
 LOOPS = frozenset({"emergency_stop", "interlock"})
-INPUTS = ("emergency_stop", "interlock", "main_aux", "precharge_aux")
+INPUTS = ("emergency_stop", "interlock", *CONTACTS)
 
 
 class ShuntSource:
@@ -115,6 +115,7 @@ class PinSource:
             emergency_stop_ok=seen.get("emergency_stop"),
             interlock_ok=seen.get("interlock"),
             main_aux_closed=seen.get("main_aux"),
+            main_negative_aux_closed=seen.get("main_negative_aux"),
             precharge_aux_closed=seen.get("precharge_aux"),
             readback_ok=all(levels.get(role, level) == level for role, level in self.written.items()),
             aux_changes=max((each.count(self._read_s) for each in self._chatter.values()), default=0),

@@ -14,8 +14,8 @@ from gpiod.line import Direction, Edge, Value
 from bms_daemon.config.schema import Gpio, Line
 from bms_daemon.model import BusFault
 
-OUTPUTS = ("main", "precharge", "dead_man", "fan", "second_disconnect")
-INPUTS = ("main_aux", "precharge_aux", "emergency_stop", "interlock", "alert")
+OUTPUTS = ("main", "main_negative", "precharge", "dead_man", "fan", "second_disconnect")
+INPUTS = ("main_aux", "main_negative_aux", "precharge_aux", "emergency_stop", "interlock", "alert")
 CONSUMER = "bms-daemon"
 _LEVEL = {False: Value.INACTIVE, True: Value.ACTIVE}
 _KINDS = {errno.EACCES: "denied", errno.EPERM: "denied", errno.EBUSY: "busy", errno.EINVAL: "refused"}

@@ -115,6 +115,7 @@ STATE: dict[str, Getter] = {
     "DischargeCommand": lambda s: s.command.discharge,
     "MainState": _pin(lambda p: p.main_aux_closed, None),
     "MainReadback": _readback(lambda a: a.main),
+    "NegativeState": _pin(lambda p: p.main_negative_aux_closed, None),
     "PrechargeState": _pin(lambda p: p.precharge_aux_closed, None),
     "PrechargeReadback": _readback(lambda a: a.precharge),
     "OpenPending": lambda s: s.control.open_pending,

@@ -11,6 +11,7 @@ from bms_daemon.config.schema import Settings
 from bms_daemon.model import (
     Binding,
     Channel,
+    Command,
     Estimate,
     Fault,
     Faults,
@@ -129,11 +130,18 @@ def contactors(snapshot: Snapshot) -> Row:
         ("path      ", "dim"),
         *_contact("precharge", command.precharge, pins, "precharge_aux_closed"),
         *_contact("main", command.main, pins, "main_aux_closed"),
+        *_negative(command, pins),
         ("link ", "dim"),
         (f"{number(link_v, '6.2f', 'V')} ", "strong"),
         (f"{bar(share, 8)}", "good" if share >= 0.95 else "warn"),
         (f"▏{100 * share:.0f} %" if share == share else "▏", "dim"),
     ]
+
+
+def _negative(command: Command, pins: Channel[Pins]) -> Row:
+    """The second main contactor; nothing where nothing is known of one."""
+    fitted = command.negative or (pins.value is not None and pins.value.main_negative_aux_closed is not None)
+    return _contact("negative", command.negative, pins, "main_negative_aux_closed") if fitted else []
 
 
 def _contact(name: str, on: bool, pins: Channel[Pins], aux: str) -> Row:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from bms_daemon.config.chemistry import ENVELOPES
-from bms_daemon.config.schema import Line, Settings
+from bms_daemon.config.schema import Gpio, Line, Settings
 from bms_daemon.config.section import Section
 from bms_daemon.config.senses import Senses, Source, seen_s
+from bms_daemon.config.topology import CONTACTS, LINES, TOPOLOGIES
 
 Found = tuple[str, str, str]  # key, value, what would be right
 
@@ -32,6 +33,7 @@ CEILINGS = (
     ("can.vcu_timeout_s", 60.0, "a lost controller within a minute"),
 )
 
+ONE_COIL = "one contactor carries both directions: when only one is blocked and current flows on, the pack stops"
 SHUNT_PERIOD_S = 5.0
 SCAN_SHARE = 0.5  # of its period that a scan may take
 PROTECTING_PERIOD_S = 0.1  # of a shunt that over-current goes by
@@ -108,19 +110,31 @@ def _pins(settings: Settings) -> Iterator[Found]:
 
 
 def _power_path(settings: Settings) -> Iterator[Found]:
-    gpio, contactor = settings.gpio, settings.contactor
-    if contactor.topology == "main_precharge" and gpio.precharge is None:
-        yield "gpio.precharge", "", "is required by contactor.topology = 'main_precharge'"
-    if contactor.topology == "main" and gpio.precharge is not None:
-        yield "gpio.precharge", repr(gpio.precharge.line), "has no place in contactor.topology = 'main'"
-    if contactor.aux_feedback and gpio.main_aux is None:
-        yield "gpio.main_aux", "", "is required by contactor.aux_feedback"
+    contactor, path = settings.contactor, TOPOLOGIES[settings.contactor.topology]
+    yield from _lines(settings.gpio, contactor.topology)
+    for output, contact in CONTACTS.items():
+        fitted = output == "main" or output in path.lines
+        if contactor.aux_feedback and fitted and getattr(settings.gpio, contact) is None:
+            yield f"gpio.{contact}", "", "is required by contactor.aux_feedback"
+    if path.directions is not settings.afe.settings.switches_current:
+        does = "switches" if settings.afe.settings.switches_current else "does not switch"
+        yield "contactor.topology", repr(contactor.topology), f"does not fit an AFE that {does} the current itself"
     if contactor.precharge_min_s >= contactor.precharge_s:
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), "must be below contactor.precharge_s"
     two_scans_s = 2.0 * _link_period_s(settings)
-    if contactor.topology == "main_precharge" and contactor.precharge_min_s < two_scans_s:
+    if path.precharges and contactor.precharge_min_s < two_scans_s:
         text = f"must be at least {two_scans_s:g} s, two scans: sooner nobody has seen the link"
         yield "contactor.precharge_min_s", str(contactor.precharge_min_s), text
+
+
+def _lines(gpio: Gpio, topology: str) -> Iterator[Found]:
+    """A path has its own outputs, and no others."""
+    for role in sorted(LINES):
+        line, needed = getattr(gpio, role), role in TOPOLOGIES[topology].lines
+        if needed and line is None:
+            yield f"gpio.{role}", "", f"is required by contactor.topology = '{topology}'"
+        if line is not None and not needed:
+            yield f"gpio.{role}", repr(line.line), f"has no place in contactor.topology = '{topology}'"
 
 
 def _link_period_s(settings: Settings) -> float:
@@ -230,7 +244,8 @@ def _simulated(settings: Settings) -> Iterator[Found]:
 def advice(settings: Settings) -> list[str]:
     """What is allowed and worth knowing."""
     hardware = settings.afe.settings.hardware_limits()
-    found = ["one contactor carries both directions: when only one is blocked and current flows on, the pack stops"]
+    contactors = not TOPOLOGIES[settings.contactor.topology].directions
+    found = [ONE_COIL] if contactors else []
     trip_a = min(
         (hardware[key] for key in ("short_circuit_a", "over_current_discharge_a") if key in hardware), default=0.0
     )
@@ -239,7 +254,7 @@ def advice(settings: Settings) -> list[str]:
             f"the chip trips at {trip_a:.0f} A, above contactor.break_max_a = {settings.contactor.break_max_a:.0f} A: "
             "its pins would open the contactor before the fuse has cleared"
         )
-    if not settings.contactor.aux_feedback:
+    if contactors and not settings.contactor.aux_feedback:
         found.append("no auxiliary contact: a contactor that falls open and closes again by itself is not seen")
     if "short_circuit_a" not in hardware:
         found.append("no chip trips at a short circuit: the fuse alone ends it, and must be chosen for that")

@@ -44,6 +44,11 @@ class AfeTable(Section):
         return NONE
 
     @property
+    def switches_current(self) -> bool:
+        """Whether the pack's current flows through FETs that its switch outputs drive."""
+        return False
+
+    @property
     def chip_s(self) -> tuple[float, float]:
         """How old what it answers may be, s: cells and probes, and current."""
         return 0.0, 0.0

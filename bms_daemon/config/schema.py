@@ -66,7 +66,7 @@ class CurrentLimits(Section):
 class Contactor(Section):
     """The power path. ``break_max_a`` is the largest current that the contactor may interrupt."""
 
-    topology: Literal["main", "main_precharge"] = "main_precharge"
+    topology: Literal["main", "main_precharge", "two_mains_precharge", "fets"] = "main_precharge"
     break_max_a: Amps
     fuse_clear_s: Seconds = 0.5
     aux_feedback: bool = True
@@ -114,10 +114,12 @@ class Gpio(Section):
     """Chip by label (never by number) and the role of every line."""
 
     chip: str = Field(description="Label of the GPIO chip, as gpioinfo shows it, or sim.")
-    main: Line
+    main: Line = Field(description="The main contactor; of FETs the line that lets them conduct (CFETOFF, DFETOFF).")
+    main_negative: Line | None = None
     precharge: Line | None = None
     dead_man: Line
     main_aux: Line | None = None
+    main_negative_aux: Line | None = None
     precharge_aux: Line | None = None
     emergency_stop: Line | None = None
     interlock: Line | None = None

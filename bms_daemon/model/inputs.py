@@ -97,12 +97,16 @@ class TempScan:
 
 @dataclass(frozen=True, slots=True)
 class ShuntReading:
-    """What a current sensor or battery monitor says; NaN for what it does not measure."""
+    """What a current sensor or battery monitor says; NaN for what it does not measure.
+
+    ``charge_ah``: what its own counter says has flowed since it began, charging less discharging. It may begin anew.
+    """
 
     current_a: float
     voltage_v: float = float("nan")
     link_v: float = float("nan")
     soc: float = float("nan")
+    charge_ah: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Pins:
     precharge_aux_closed: bool | None = None
     readback_ok: bool = True  # every output line reads as it was written
     aux_changes: int = 0  # of the auxiliary contact that changed most within the last second
+    main_negative_aux_closed: bool | None = None
 
 
 class Request(IntEnum):

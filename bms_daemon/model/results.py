@@ -173,7 +173,10 @@ class PackState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the outputs are to be. ``charge``/``discharge`` are the AFE's switch outputs, which gate the coils."""
+    """What the outputs are to be. ``charge``/``discharge`` are the AFE's switch outputs, which gate the coils.
+
+    ``negative`` is the main contactor in the negative pole, where there are two.
+    """
 
     main: bool = False
     precharge: bool = False
@@ -182,6 +185,7 @@ class Command:
     second: bool = False  # trip the second disconnect
     alive: bool = False  # toggle the dead-man pulse in this tick
     fan: float = 0.0
+    negative: bool = False
 
 
 @dataclass(frozen=True, slots=True)

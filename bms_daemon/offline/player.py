@@ -9,6 +9,7 @@ import numpy as np
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.recording import Recording
 from bms_daemon.offline.timeline import Part
+from bms_daemon.sim.gate import Coils
 from bms_daemon.sim.plant import SimTaps
 from bms_daemon.sim.powerpath import PowerPath
 from bms_daemon.sim.settings import WorldSettings
@@ -29,7 +30,7 @@ class Player:
     def __init__(self, recording: Recording, part: Part, world: WorldSettings, start_s: float) -> None:
         self.on_silence: Callable[[bool], None] = lambda silent: None
         self._recording, self._part, self._start_s = recording, part, start_s
-        self.path = PowerPath(world.contactor, world.link)
+        self.path = PowerPath(world.contactor, world.link, world.path)
         self._at = 0
         self._renew_s = float("-inf")
         self._silent = False
@@ -44,6 +45,10 @@ class Player:
         return self.path.main_aux
 
     @property
+    def main_negative_aux(self) -> bool:
+        return self.path.main_negative_aux
+
+    @property
     def precharge_aux(self) -> bool:
         return self.path.precharge_aux
 
@@ -51,12 +56,12 @@ class Player:
         """Let the current cease: the recording is over."""
         self._ended = True
 
-    def step(self, now_s: float, main: bool, precharge: bool) -> None:
+    def step(self, now_s: float, coils: Coils) -> None:
         """Advance contactors exactly and the recorded values every 20 ms."""
         if now_s >= self._renew_s:
             self._show(now_s)
         demand_a = 0.0 if self._ended else self._demand_a
-        self.taps.current_a = self.path.step(now_s, main, precharge, self.taps.pack_v, demand_a)
+        self.taps.current_a = self.path.step(now_s, coils, self.taps.pack_v, demand_a)
         self.taps.link_v = self.path.link_v
 
     def _show(self, now_s: float) -> None:

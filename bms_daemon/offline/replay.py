@@ -109,7 +109,7 @@ def _hardware(recording: Recording, part: Part, settings: Settings, start_s: flo
     chip = afe_of(data, player.taps)
     talker = talker_of(data, player.taps) if settings.shunt is not None else None
     lines = SimLines(data.board)
-    world = World(player, chip, talker, lines, CoilGate(data.dead_man_s))
+    world = World(player, chip, talker, lines, CoilGate(data.dead_man_s, data.path == "fets"))
     bus = bus_of(data, chip, world.sync)
     port = port_of(data, talker, world.sync) if talker is not None else None
 

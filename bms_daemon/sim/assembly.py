@@ -57,7 +57,7 @@ def assemble(
     plant = Plant(settings)
     chip, talker = afe_of(settings, plant.taps), talker_of(settings, plant.taps)
     plant.balancing_mask = lambda: chip.balancing_mask
-    lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s)
+    lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s, settings.path == "fets")
     effects: dict[str, Callable[[bool], None]] = {"fan": plant.set_fan, "second_disconnect": plant.trip}
     world = World(plant, chip, talker, lines, gate, effects, clock)
     bus, port = bus_of(settings, chip, world.sync, bus_hz), port_of(settings, talker, world.sync)

@@ -14,6 +14,7 @@ from bms_daemon.sim.settings import Constant, LinkData, WorldSettings
 Table = dict[str, Any]
 FUSE_A, FUSE_A2S = 1.25, 6.0  # of the largest current, and of the rated current's square
 LINK_TAU_S = 0.11  # of precharge
+PATHS = {"two_mains_precharge": "two_mains", "fets": "fets"}
 
 
 def world_of(table: Table, board: Board = "pi", current_a: float = 0.0, soc: float = 0.6) -> WorldSettings:
@@ -30,6 +31,7 @@ def world_of(table: Table, board: Board = "pi", current_a: float = 0.0, soc: flo
             "board": board,
             "probes": sum(probes) if isinstance(probes[0], int) else len(probes),
             "link": _link(table),
+            "path": PATHS.get(table["contactor"]["topology"], "one_main"),
             "afe": {"kind": afe["kind"], **_AFES[afe["kind"]](afe["settings"])},
             "shunt": _shunt(table.get("shunt") or {"kind": "vedirect"}),
         }

@@ -1,5 +1,8 @@
 """The coil gate: coil supply = GPIO level and dead-man monostable and chip pins and emergency stop.
 
+Where the chip's own FETs carry the current it stands before their CFETOFF and DFETOFF pins, and each of the chip's
+outputs drives one of them.
+
 It is hardware outside the computer, so its changes carry exact times even when nobody looks: the monostable drops out
 at its last edge plus its time, whenever that is noticed.
 """
@@ -11,10 +14,13 @@ from typing import NamedTuple
 
 
 class Coils(NamedTuple):
-    """Which coils are energised."""
+    """Which coils are energised, and which directions FETs let through where there are some."""
 
     main: bool
     precharge: bool
+    negative: bool = False
+    charge: bool = True
+    discharge: bool = True
 
 
 RELEASED = Coils(False, False)
@@ -23,12 +29,13 @@ RELEASED = Coils(False, False)
 class CoilGate:
     """Inputs come with their time, never earlier than the last. ``trace`` holds (time_s, main, precharge) changes."""
 
-    def __init__(self, dead_man_s: float = 0.2) -> None:
+    def __init__(self, dead_man_s: float = 0.2, fets: bool = False) -> None:
         self._dead_man_s = dead_man_s
+        self._fets = fets
         self._edge_s = -inf
         self._running = False
         self._wanted = RELEASED
-        self._chip = True
+        self._chip = (True, True)
         self._emergency_closed = True
         self._supply = True
         self._coils = RELEASED
@@ -43,10 +50,10 @@ class CoilGate:
     def emergency_closed(self) -> bool:
         return self._emergency_closed
 
-    def drive(self, now_s: float, main: bool, precharge: bool) -> None:
+    def drive(self, now_s: float, main: bool, precharge: bool, negative: bool = False) -> None:
         """The levels of the GPIO outputs."""
         self._expire(now_s)
-        self._wanted = Coils(main, precharge)
+        self._wanted = Coils(main, precharge, negative)
         self._settle(now_s)
 
     def dead_man_edge(self, now_s: float) -> None:
@@ -58,8 +65,8 @@ class CoilGate:
     def allow(self, now_s: float, charge: bool, discharge: bool) -> None:
         """The chip's charge and discharge outputs: one coil serves both directions, so both must agree."""
         self._expire(now_s)
-        if self._chip is not (both := charge and discharge):
-            self._chip = both
+        if self._chip != (charge, discharge):
+            self._chip = (charge, discharge)
             self._settle(now_s)
 
     def emergency_stop(self, now_s: float, closed: bool) -> None:
@@ -98,8 +105,11 @@ class CoilGate:
             self._settle(due_s)
 
     def _settle(self, now_s: float) -> None:
-        live = self._running and self._chip and self._emergency_closed and self._supply
-        coils = self._wanted if live else RELEASED
+        chip = any(self._chip) if self._fets else all(self._chip)
+        live = self._running and chip and self._emergency_closed and self._supply
+        coils = self._wanted if live and any(self._wanted[:3]) else RELEASED
+        if self._fets and coils.main:
+            coils = coils._replace(charge=self._chip[0], discharge=self._chip[1])
         if coils != self._coils:
             self._coils = coils
             self.trace.append((now_s, coils.main, coils.precharge))

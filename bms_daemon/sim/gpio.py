@@ -11,8 +11,8 @@ from typing import Literal
 
 from bms_daemon.model import BusFault
 
-OUTPUTS = ("main", "precharge", "dead_man", "fan", "second_disconnect")
-INPUTS = ("main_aux", "precharge_aux", "emergency_stop", "interlock", "alert")
+OUTPUTS = ("main", "main_negative", "precharge", "dead_man", "fan", "second_disconnect")
+INPUTS = ("main_aux", "main_negative_aux", "precharge_aux", "emergency_stop", "interlock", "alert")
 Board = Literal["pi", "beaglebone"]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from bms_daemon.model import FloatArray
 from bms_daemon.sim.cells import Cells
+from bms_daemon.sim.gate import RELEASED, Coils
 from bms_daemon.sim.powerpath import PowerPath
 from bms_daemon.sim.profile import OutsideWorld, demand_of
 from bms_daemon.sim.settings import WorldSettings
@@ -47,12 +48,12 @@ class Plant:
         self.settings = settings
         self.cells = Cells(settings, np.random.default_rng(settings.seed))
         self.thermal = Thermal(settings)
-        self.path = PowerPath(settings.contactor, settings.link)
+        self.path = PowerPath(settings.contactor, settings.link, settings.path)
         self.outside = OutsideWorld(settings.outside, demand_of(settings.profile, settings.seed))
         self.balancing_mask: Callable[[], np.ndarray | bool] = lambda: False
         self._step_s = settings.step_s
         self._thermal_steps = max(1, round(THERMAL_PERIOD_S / settings.step_s))
-        self._coils = (False, False)
+        self._coils = RELEASED
         self._start_s = self._now_s = -inf
         self._steps = 0
         self._charged_as = self._warmed_as = 0.0
@@ -67,15 +68,19 @@ class Plant:
         return self.path.main_aux
 
     @property
+    def main_negative_aux(self) -> bool:
+        return self.path.main_negative_aux
+
+    @property
     def precharge_aux(self) -> bool:
         return self.path.precharge_aux
 
-    def step(self, now_s: float, main: bool, precharge: bool) -> None:
+    def step(self, now_s: float, coils: Coils) -> None:
         """Advance to ``now_s`` with these coils energised since the last call; the first call sets the start."""
         if self._start_s == -inf:
             self._begin(now_s)
-        if (main, precharge) != self._coils:
-            self._switch(main, precharge)
+        if coils != self._coils:
+            self._switch(coils)
         self._now_s = now_s
         while self._due_s <= now_s:
             self._turn(self._due_s)
@@ -106,10 +111,10 @@ class Plant:
         self._grid_s = self._start_s + (self._steps + 1) * self._step_s
         self._due_s = min(self._grid_s, self.path.next_event_s)
 
-    def _switch(self, main: bool, precharge: bool) -> None:
+    def _switch(self, coils: Coils) -> None:
         """Coils change at the instant of the last call."""
         self._flow(self._now_s)
-        self._coils = (main, precharge)
+        self._coils = coils
         self._flow(self._now_s)
         self._plan()
 
@@ -122,7 +127,7 @@ class Plant:
         self._plan()
 
     def _flow(self, now_s: float) -> None:
-        self.path.step(now_s, *self._coils, self._source_v, self._demand_a)
+        self.path.step(now_s, self._coils, self._source_v, self._demand_a)
 
     def _age_cells(self) -> None:
         self._steps += 1
@@ -155,4 +160,4 @@ class Plant:
         self._source_v = stack_v
         taps.cell_v, taps.stack_v, taps.current_a = cell_v, stack_v, current_a
         taps.link_v = stack_v if path.conducting else path.link_v
-        taps.pack_v = stack_v if not path.severed else path.link_v if path.main.closed else 0.0
+        taps.pack_v = stack_v if not path.severed else path.link_v if path.joined else 0.0

@@ -9,7 +9,10 @@ from math import inf
 
 from bms_daemon.sim.contactor import Contactor
 from bms_daemon.sim.dclink import DcLink
-from bms_daemon.sim.settings import ContactorData, LinkData
+from bms_daemon.sim.gate import RELEASED, Coils
+from bms_daemon.sim.settings import ContactorData, LinkData, PathKind
+
+FETS = ContactorData(close_s=0.0, open_s=0.0, bounce_s=0.0, weld_a=1e5)
 
 
 class Fuse:
@@ -38,16 +41,21 @@ class Fuse:
 
 
 class PowerPath:
-    """Contactors around a source of voltage. ``charge_as`` counts what has flowed into the pack, in ampere seconds."""
+    """Contactors around a source of voltage. ``charge_as`` counts what has flowed into the pack, in ampere seconds.
 
-    def __init__(self, contactor: ContactorData, link: LinkData) -> None:
-        self.main = Contactor(contactor)
+    ``mains`` are the main contactors, the positive pole's first; FETs are one that moves at once and knows directions.
+    """
+
+    def __init__(self, contactor: ContactorData, link: LinkData, kind: PathKind = "one_main") -> None:
+        self.main = Contactor(FETS if kind == "fets" else contactor)
+        self.mains = [self.main, Contactor(contactor)] if kind == "two_mains" else [self.main]
         self.precharge = Contactor(contactor)
         self.link = DcLink(link)
         self.fuse = Fuse(link.fuse_rated_a, link.fuse_i2t_a2s)
         self.tripped = False
         self.charge_as = 0.0
         self.current_a = 0.0
+        self._coils = RELEASED
         self._loop_ohm = link.loop_ohm
         self._now_s = -inf
 
@@ -60,6 +68,11 @@ class PowerPath:
         return self.main.aux
 
     @property
+    def main_negative_aux(self) -> bool:
+        """False where there is none."""
+        return len(self.mains) > 1 and self.mains[1].aux
+
+    @property
     def precharge_aux(self) -> bool:
         return self.precharge.aux
 
@@ -69,28 +82,32 @@ class PowerPath:
         return self.tripped or self.fuse.melted
 
     @property
+    def joined(self) -> bool:
+        """Every main contact is closed."""
+        return all(contact.closed for contact in self.mains)
+
+    @property
     def conducting(self) -> bool:
         """The pack and the link are one node."""
-        return self.main.closed and not self.severed
+        return self.joined and not self.severed
 
     @property
     def next_event_s(self) -> float:
         """When a contact next moves."""
-        return min(self.main.next_event_s, self.precharge.next_event_s)
+        return min(self.precharge.next_event_s, *(contact.next_event_s for contact in self.mains), inf)
 
     def trip(self, tripped: bool = True) -> None:
         """Fire the second disconnect. It does not come back by itself."""
         self.tripped = self.tripped or tripped
 
-    def step(self, now_s: float, main_coil: bool, precharge_coil: bool, pack_v: float, demand_a: float) -> float:
+    def step(self, now_s: float, coils: Coils, pack_v: float, demand_a: float) -> float:
         """Advance to ``now_s`` with these coils since the last call; returns the pack's current, positive charging.
 
         ``pack_v`` and ``demand_a`` hold for the whole step; contacts and fuse act at their own instants within it.
         """
         if self._now_s == -inf:
             self._now_s = now_s
-        self.main.command(self._now_s, main_coil)
-        self.precharge.command(self._now_s, precharge_coil)
+        self._command(coils, demand_a)
         while True:
             until_s = min(now_s, self.next_event_s)
             self._flow(until_s - self._now_s, pack_v, demand_a)
@@ -101,19 +118,47 @@ class PowerPath:
         self.current_a = self.present_a(pack_v, demand_a)
         return self.current_a
 
-    def _move_contacts(self, now_s: float, pack_v: float) -> None:
-        was_closed, before_a = self.main.closed, self.current_a
-        self.main.advance(now_s)
-        self.precharge.advance(now_s)
-        if self.main.closed and not was_closed:
-            self._make(pack_v)
-        elif was_closed and not self.main.closed:
-            self.main.breaking(before_a)
+    def present_a(self, pack_v: float, demand_a: float) -> float:
+        """The pack's current at this instant, contacts and fuse as they are."""
+        if self.severed:
+            return 0.0
+        if self.joined:
+            return self._let_through_a(demand_a) - self.link.drawn_a(pack_v)
+        return (self.link.link_v - pack_v) / self.link.precharge_ohm if self._fed else 0.0
 
-    def _make(self, pack_v: float) -> None:
-        """The main contact closes onto the difference between pack and link."""
+    @property
+    def _fed(self) -> bool:
+        """The link hangs on the pack through the precharge resistor."""
+        return self.precharge.closed and not self.severed and all(contact.closed for contact in self.mains[1:])
+
+    def _command(self, coils: Coils, demand_a: float) -> None:
+        """A charging FET alone conducts only while a charger pushes."""
+        self._coils = coils
+        main = coils.main and (coils.discharge or demand_a > 0.0)
+        for contact, coil in zip(self.mains, (main, coils.negative), strict=False):
+            contact.command(self._now_s, coil)
+        self.precharge.command(self._now_s, coils.precharge)
+
+    def _let_through_a(self, demand_a: float) -> float:
+        """What FETs leave of the outside's current."""
+        blocked = not (self._coils.charge if demand_a > 0.0 else self._coils.discharge)
+        return 0.0 if blocked else demand_a
+
+    def _move_contacts(self, now_s: float, pack_v: float) -> None:
+        before_a, was_joined, were = self.current_a, self.joined, [contact.closed for contact in self.mains]
+        for contact in (*self.mains, self.precharge):
+            contact.advance(now_s)
+        moved = [contact for contact, was in zip(self.mains, were, strict=True) if contact.closed is not was]
+        if self.joined and not was_joined:
+            self._make(pack_v, moved[-1])
+        elif was_joined and not self.joined:
+            for contact in moved:
+                contact.breaking(before_a)
+
+    def _make(self, pack_v: float, last: Contactor) -> None:
+        """The last main contact closes onto the difference between pack and link."""
         step_v = pack_v - self.link.link_v
-        self.main.making(0.0 if self.severed else step_v / self._loop_ohm)
+        last.making(0.0 if self.severed else step_v / self._loop_ohm)
         if not self.severed:
             self.fuse.strike(step_v * step_v * self.link.capacitance_f / (2.0 * self._loop_ohm))
 
@@ -121,7 +166,7 @@ class PowerPath:
         if dt_s <= 0.0:
             return
         if self.conducting:
-            dt_s -= self._conduct(dt_s, pack_v, demand_a)
+            dt_s -= self._conduct(dt_s, pack_v, self._let_through_a(demand_a))
         if dt_s > 0.0:
             self._relax(dt_s, pack_v)
 
@@ -136,16 +181,5 @@ class PowerPath:
 
     def _relax(self, dt_s: float, pack_v: float) -> None:
         """The link by itself, or fed through the precharge resistor."""
-        fed = self.precharge.closed and not self.severed
-        drawn_a = self.link.step(dt_s, pack_v, self.link.precharge_ohm if fed else inf)
+        drawn_a = self.link.step(dt_s, pack_v, self.link.precharge_ohm if self._fed else inf)
         self.charge_as -= drawn_a * dt_s
-
-    def present_a(self, pack_v: float, demand_a: float) -> float:
-        """The pack's current at this instant, contacts and fuse as they are."""
-        if self.severed:
-            return 0.0
-        if self.main.closed:
-            return demand_a - self.link.drawn_a(pack_v)
-        if self.precharge.closed:
-            return (self.link.link_v - pack_v) / self.link.precharge_ohm
-        return 0.0

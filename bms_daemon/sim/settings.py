@@ -62,6 +62,9 @@ class Outside(Section):
     discharge_stop_v: float | None = Field(gt=0.0, le=2000.0, default=None, description="Load's cut-off.")
 
 
+PathKind = Literal["one_main", "two_mains", "fets"]
+
+
 class ContactorData(Section):
     """Travel times of a 200 A class contactor, and the making current that welds it."""
 
@@ -176,6 +179,7 @@ class WorldSettings(Section):
     profile: Profile = Constant()
     outside: Outside = Outside()
     board: Literal["pi", "beaglebone"] = "pi"
+    path: PathKind = "one_main"
     contactor: ContactorData = ContactorData()
     link: LinkData = LinkData()
     dead_man_s: Seconds = 0.2

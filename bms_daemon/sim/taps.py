@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bms_daemon.model import FloatArray
+from bms_daemon.sim.gate import Coils
 
 
 class Taps(Protocol):
@@ -104,7 +105,7 @@ class Pack(Protocol):
 
     taps: Taps
 
-    def step(self, now_s: float, main: bool, precharge: bool) -> None:
+    def step(self, now_s: float, coils: Coils) -> None:
         """Advance to ``now_s`` with these coils energised since the last call."""
         ...
 
@@ -112,6 +113,9 @@ class Pack(Protocol):
     def main_aux(self) -> bool:
         """The main contactor's auxiliary contact."""
         ...
+
+    @property
+    def main_negative_aux(self) -> bool: ...
 
     @property
     def precharge_aux(self) -> bool: ...

@@ -10,6 +10,7 @@ from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import INPUTS, SimLines
 from bms_daemon.sim.taps import CanTalker, Chip, Pack, Talker
 
+COILS = ("main", "precharge", "main_negative")
 MAX_STEP_S = 0.02
 MIN_SLEEP_S = 0.001
 
@@ -98,11 +99,13 @@ class World:
     def _inputs(self) -> tuple[bool, ...]:
         """Levels in the order of INPUTS; read anew for each line, because an edge's callback may move the world."""
         alert = self.chip is not None and self.chip.alert
-        return self.pack.main_aux, self.pack.precharge_aux, self.gate.emergency_closed, self.interlock_closed, alert
+        pack = self.pack
+        contacts = pack.main_aux, pack.main_negative_aux, pack.precharge_aux
+        return *contacts, self.gate.emergency_closed, self.interlock_closed, alert
 
     def _begin(self, now_s: float) -> None:
         self.now_s = now_s
-        self.pack.step(now_s, *self.gate.coil(now_s))
+        self.pack.step(now_s, self.gate.coil(now_s))
         if self.chip:
             self.chip.advance(now_s)
         self._sample_chip()
@@ -114,7 +117,7 @@ class World:
         return min(self.gate.next_event_s, chip_s if chip_s > self.now_s else inf)
 
     def _advance(self, until_s: float) -> None:
-        self.pack.step(until_s, *self.gate.coil(self.now_s))
+        self.pack.step(until_s, self.gate.coil(self.now_s))
         self.now_s = until_s
         self.gate.coil(until_s)
         if self.chip:
@@ -131,7 +134,7 @@ class World:
         levels = self.lines.levels
         if "dead_man" in changed:
             self.gate.dead_man_edge(self.now_s)
-        self.gate.drive(self.now_s, levels.get("main", False), levels.get("precharge", False))
+        self.gate.drive(self.now_s, *(levels.get(role, False) for role in COILS))
         for role in changed:
             if role in self._effects:
                 self._effects[role](levels[role])

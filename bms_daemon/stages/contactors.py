@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.topology import TOPOLOGIES, Topology
 from bms_daemon.model import Command, Control, Faults, Measured, PackState, Quality, Reaction
 from bms_daemon.stages.probes import clears_precharge
 
@@ -50,6 +51,10 @@ class View:
         return self.state.control
 
     @property
+    def path(self) -> Topology:
+        return TOPOLOGIES[self.settings.contactor.topology]
+
+    @property
     def in_state_s(self) -> float:
         return self.now_s - self.state.control.since_s
 
@@ -61,16 +66,6 @@ class View:
 
 
 Guard = Callable[[View], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """What a power path can do. Its one contactor serves both directions: flow in a blocked one means STOP."""
-
-    precharges: bool
-
-
-TOPOLOGIES = {"main": Topology(precharges=False), "main_precharge": Topology(precharges=True)}
 
 
 def _known(v: View) -> bool:
@@ -136,7 +131,8 @@ def _unlatched(v: View) -> bool:
 def _aux_open(v: View) -> bool:
     """No contact reports closed; where contacts are fitted they must say so."""
     pins = v.measured.pins.value
-    return pins is not None and not pins.main_aux_closed and not pins.precharge_aux_closed
+    contacts = (pins.main_aux_closed, pins.main_negative_aux_closed, pins.precharge_aux_closed) if pins else (True,)
+    return not any(contacts)
 
 
 def _self_test_done(v: View) -> bool:
@@ -215,12 +211,18 @@ def _causes(v: View) -> str:
 
 
 def _link_dead(v: View) -> bool:
-    """A live link never closes; nor does one whose voltage is not known."""
-    return abs(v.measured.link_v) <= v.settings.contactor.link_live_v
+    """A contact never closes onto a live link; nor does anything onto one whose voltage is not known.
+
+    FETs close onto a charger, which limits the current by itself, unless its voltage or its polarity is wrong.
+    """
+    link_v, live_v = v.measured.link_v, v.settings.contactor.link_live_v
+    if v.path.directions:
+        return -live_v <= link_v <= v.settings.pack.series * v.settings.cell.critical_max_v
+    return abs(link_v) <= live_v
 
 
 def _may_close_directly(v: View) -> bool:
-    return _may_close(v) and not TOPOLOGIES[v.settings.contactor.topology].precharges
+    return _may_close(v) and not v.path.precharges
 
 
 def _may_recover(v: View) -> bool:
@@ -381,12 +383,22 @@ def _announce(state: ContactorState, v: View) -> Control:
 
 
 def _outputs(state: ContactorState, v: View) -> Command:
-    at = state.control.state
+    at, path = state.control.state, v.path
     if at not in ENERGISED:
         return Command(second=v.faults.second)
     alive = v.measured.cells.quality is not Quality.FAILED or at is S.OPENING
+    on = Command(negative=path.breaks_twice, charge=True, discharge=True, alive=alive)
     if at is S.PRECHARGE:
-        return Command(precharge=True, charge=True, discharge=True, alive=alive)
+        return replace(on, precharge=True)
     just_closed = at is S.CLOSED and v.now_s - state.control.since_s < v.settings.contactor.feedback_s
-    overlap = just_closed and TOPOLOGIES[v.settings.contactor.topology].precharges
-    return Command(main=True, precharge=overlap, charge=True, discharge=True, second=v.faults.second, alive=alive)
+    on = replace(on, main=True, precharge=just_closed and path.precharges, second=v.faults.second)
+    return _one_way(on, at, v.faults) if path.directions else on
+
+
+def _one_way(on: Command, at: PackState, faults: Faults) -> Command:
+    """A path that can block one direction alone does: what a fault forbids, and discharging while it recovers."""
+    return replace(
+        on,
+        charge=not faults.block_charge,
+        discharge=not (faults.block_discharge or at is S.RECOVERY_CHARGE),
+    )

@@ -65,9 +65,9 @@ def limits(
 
 
 def _confirmed(measured: Measured) -> bool:
-    """No contact says that the main contactor is open although it was commanded on."""
+    """No contact says that a main contactor is open although it was commanded on."""
     pins = measured.pins.value
-    return pins is None or pins.main_aux_closed is not False
+    return pins is None or False not in (pins.main_aux_closed, pins.main_negative_aux_closed)
 
 
 def _closed_why(control: Control, stale: bool) -> Binding:

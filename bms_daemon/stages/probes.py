@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.topology import TOPOLOGIES
 from bms_daemon.model import (
     Actuated,
     AfeScan,
@@ -147,8 +148,10 @@ def outputs_off(scene: Scene) -> float:
     """The chip holds an output off although the pack is closed, and has been for long enough to have switched."""
     if scene.scan is None:
         return NAN
-    settled = scene.command.main and scene.closed_s > scene.settings.contactor.feedback_s
-    return 1.0 if settled and False in (scene.scan.charge_on, scene.scan.discharge_on) else 0.0
+    scan, command = scene.scan, scene.command
+    settled = command.main and scene.closed_s > scene.settings.contactor.feedback_s
+    refused = (command.charge and scan.charge_on is False) or (command.discharge and scan.discharge_on is False)
+    return 1.0 if settled and refused else 0.0
 
 
 def afe_trip(scene: Scene) -> float:
@@ -247,14 +250,37 @@ def _input(scene: Scene, role: str, level: bool, counts: bool = True) -> float:
     return 1.0 if counts and getattr(scene.pins, role) is level else 0.0
 
 
-def main_welded(scene: Scene) -> float:
-    return _input(scene, "main_aux_closed", True, not scene.command.main)
+def _mains(scene: Scene) -> list[tuple[bool, bool]]:
+    """Of every main contactor with an auxiliary contact: whether it reports closed, and was told to be."""
+    assert scene.pins is not None
+    contacts = (
+        (scene.pins.main_aux_closed, scene.command.main),
+        (scene.pins.main_negative_aux_closed, scene.command.negative),
+    )
+    return [(closed, told) for closed, told in contacts if closed is not None]
+
+
+def mains_welded(scene: Scene) -> float:
+    """1: a main contactor does not open, and the other does; 2: none opens."""
+    if scene.pins is None:
+        return NAN
+    welded = [closed and not told for closed, told in _mains(scene)]
+    return 2.0 if welded and all(welded) else float(any(welded))
+
+
+def welded_main(scene: Scene) -> int:
+    """1: the one in the positive pole, 2: the one in the negative."""
+    pins, command = scene.pins, scene.command
+    return 0 if pins is None else 1 if pins.main_aux_closed and not command.main else 2
 
 
 def main_not_closing(scene: Scene) -> float:
     """1: not closed yet; 2: open again after the time in which it had to close."""
+    if scene.pins is None:
+        return NAN
     settled = scene.closed_s > scene.settings.contactor.feedback_s
-    return _input(scene, "main_aux_closed", False, scene.command.main) * (2.0 if settled else 1.0)
+    missing = any(told and not closed for closed, told in _mains(scene))
+    return missing * (2.0 if settled else 1.0)
 
 
 def precharge_welded(scene: Scene) -> float:
@@ -281,6 +307,8 @@ def precharge_fast(scene: Scene) -> float:
 
 def link_ratio(scene: Scene) -> float:
     """Link voltage as a part of the pack's, once the pack has been open for long enough to have drained its link."""
+    if TOPOLOGIES[scene.settings.contactor.topology].directions:
+        return 0.0  # FETs: it may be a charger's
     pack_v = scene.measured.pack_v
     drained = scene.control.state in QUIET_STATES and scene.open_s > scene.settings.contactor.link_drain_s
     return abs(scene.measured.link_v) / pack_v if drained and not pack_v < MIN_PACK_V else 0.0

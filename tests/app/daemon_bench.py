@@ -84,7 +84,7 @@ class Daemon:
 
     def coils(self) -> tuple[bool, bool]:
         """Main and precharge coil at this instant."""
-        return tuple(self.parts.gate.coil(self.now_s))  # type: ignore[return-value]
+        return self.parts.gate.coil(self.now_s)[:2]
 
     async def until(self, condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         async with asyncio.timeout(timeout_s):

@@ -67,7 +67,7 @@ def test_nodes_are_the_five_that_the_conventions_name():
 
 
 def test_the_version_is_stated_as_major_and_minor():
-    assert load().version == (1, 1)
+    assert load().version == (1, 2)
 
 
 @pytest.mark.parametrize("message", DBC.messages, ids=lambda message: message.name)

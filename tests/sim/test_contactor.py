@@ -9,6 +9,7 @@ import pytest
 
 from bms_daemon.sim.contactor import Contactor
 from bms_daemon.sim.dclink import DcLink
+from bms_daemon.sim.gate import Coils
 from bms_daemon.sim.powerpath import Fuse, PowerPath
 from bms_daemon.sim.settings import ContactorData, LinkData
 
@@ -164,31 +165,31 @@ def path(**link: float) -> PowerPath:
 
 def precharged(**link: float) -> PowerPath:
     power = path(**link)
-    power.step(0.0, False, False, 51.2, 0.0)
-    power.step(2.0, False, True, 51.2, 0.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    power.step(2.0, Coils(False, True), 51.2, 0.0)
     return power
 
 
 def test_outside_current_waits_for_the_main_contact() -> None:
     power = precharged()
-    assert power.step(2.014, True, True, 51.2, 20.0) == pytest.approx(0.0, abs=1e-3)
-    assert power.step(2.016, True, True, 51.2, 20.0) == pytest.approx(20.0, abs=1e-3)
+    assert power.step(2.014, Coils(True, True), 51.2, 20.0) == pytest.approx(0.0, abs=1e-3)
+    assert power.step(2.016, Coils(True, True), 51.2, 20.0) == pytest.approx(20.0, abs=1e-3)
 
 
 def test_charge_counts_from_the_instant_of_contact_to_that_of_parting() -> None:
     power = precharged()
     before_as = power.charge_as
-    power.step(3.0, True, True, 51.2, 20.0)
-    power.step(4.0, False, False, 51.2, 20.0)
+    power.step(3.0, Coils(True, True), 51.2, 20.0)
+    power.step(4.0, Coils(False, False), 51.2, 20.0)
     assert power.charge_as - before_as == pytest.approx(20.0 * (1.0 - 0.015 + 0.008), rel=1e-4)
 
 
 def test_precharge_draws_from_the_pack() -> None:
     power = path(capacitance_f=0.005, precharge_ohm=22.0)
-    power.step(0.0, False, False, 51.2, 0.0)
-    current_a = power.step(0.015, False, True, 51.2, 0.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    current_a = power.step(0.015, Coils(False, True), 51.2, 0.0)
     assert current_a == pytest.approx(-51.2 / 22.0, rel=1e-6)
-    power.step(1.0, False, True, 51.2, 0.0)
+    power.step(1.0, Coils(False, True), 51.2, 0.0)
     assert power.link_v == pytest.approx(51.2, rel=1e-3)
     assert power.charge_as == pytest.approx(-0.005 * 51.2, rel=1e-3)
 
@@ -196,27 +197,27 @@ def test_precharge_draws_from_the_pack() -> None:
 @pytest.mark.parametrize(("precharge_s", "welded"), [(0.0, True), (1.0, False)])
 def test_closing_onto_an_empty_link_welds_and_onto_a_full_one_does_not(precharge_s: float, welded: bool) -> None:
     power = path()
-    power.step(0.0, False, False, 51.2, 0.0)
-    power.step(precharge_s, False, precharge_s > 0.0, 51.2, 0.0)
-    power.step(precharge_s + 0.1, True, False, 51.2, 0.0)
-    power.step(precharge_s + 0.2, False, False, 51.2, 0.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    power.step(precharge_s, Coils(False, precharge_s > 0.0), 51.2, 0.0)
+    power.step(precharge_s + 0.1, Coils(True, False), 51.2, 0.0)
+    power.step(precharge_s + 0.2, Coils(False, False), 51.2, 0.0)
     assert power.main.welded is welded
     assert power.main_aux is welded
 
 
 def test_a_melting_fuse_ends_the_current_within_the_step() -> None:
     power = precharged(fuse_rated_a=100.0, fuse_i2t_a2s=10_000.0)
-    power.step(2.1, True, True, 51.2, 0.0)
+    power.step(2.1, Coils(True, True), 51.2, 0.0)
     before_as = power.charge_as
-    assert power.step(3.1, True, False, 51.2, -200.0) == 0.0
+    assert power.step(3.1, Coils(True, False), 51.2, -200.0) == 0.0
     assert power.charge_as - before_as == pytest.approx(-200.0 / 3.0, rel=1e-3)
 
 
 def test_a_closed_contact_holds_the_link_at_the_pack() -> None:
     power = PowerPath(STIFF, LinkData(bleed_ohm=100.0))
-    power.step(0.0, False, False, 51.2, 0.0)
-    power.step(1.0, False, True, 51.2, 0.0)
-    power.step(2.0, True, False, 51.2, 0.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    power.step(1.0, Coils(False, True), 51.2, 0.0)
+    power.step(2.0, Coils(True, False), 51.2, 0.0)
     assert power.link_v == 51.2
     assert power.current_a == pytest.approx(-0.512)
 
@@ -225,27 +226,27 @@ def test_a_closed_contact_holds_the_link_at_the_pack() -> None:
 def test_inrush_strikes_the_fuse(i2t_a2s: float, melted: bool) -> None:
     """Charging 5 mF to 51.2 V through 15 mohm takes V²C/2R = 437 A²s."""
     power = path(capacitance_f=0.005, loop_ohm=0.015, fuse_i2t_a2s=i2t_a2s)
-    power.step(0.0, False, False, 51.2, 0.0)
-    power.step(0.1, True, False, 51.2, 0.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    power.step(0.1, Coils(True, False), 51.2, 0.0)
     assert power.fuse.melted is melted
 
 
 def test_the_second_disconnect_cuts_a_welded_path_for_good() -> None:
     power = precharged()
-    power.step(2.1, True, False, 51.2, 20.0)
+    power.step(2.1, Coils(True, False), 51.2, 20.0)
     power.main.welded = True
-    assert power.step(2.2, False, False, 51.2, 20.0) == pytest.approx(20.0, abs=1e-3)
+    assert power.step(2.2, Coils(False, False), 51.2, 20.0) == pytest.approx(20.0, abs=1e-3)
     power.trip()
-    assert power.step(2.3, False, False, 51.2, 20.0) == 0.0
+    assert power.step(2.3, Coils(False, False), 51.2, 20.0) == 0.0
     power.trip(False)
     assert power.severed
 
 
 def test_opening_under_load_is_remembered_and_bouncing_is_not() -> None:
     power = PowerPath(ContactorData(bounce_s=0.002), LinkData())
-    power.step(0.0, False, False, 51.2, 0.0)
-    power.step(1.0, False, True, 51.2, -80.0)
-    power.step(2.0, True, False, 51.2, -80.0)
+    power.step(0.0, Coils(False, False), 51.2, 0.0)
+    power.step(1.0, Coils(False, True), 51.2, -80.0)
+    power.step(2.0, Coils(True, False), 51.2, -80.0)
     assert power.main.worst_break_a == 0.0
-    power.step(3.0, False, False, 51.2, -80.0)
+    power.step(3.0, Coils(False, False), 51.2, -80.0)
     assert power.main.worst_break_a == pytest.approx(80.0, abs=0.1)

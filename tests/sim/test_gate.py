@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bms_daemon.sim.gate import CoilGate
+from bms_daemon.sim.gate import RELEASED, CoilGate
 
 
 def closed_gate(now_s: float = 1.0) -> CoilGate:
@@ -22,7 +22,7 @@ def closed_gate(now_s: float = 1.0) -> CoilGate:
 def test_a_level_without_a_dead_man_energises_nothing() -> None:
     gate = CoilGate()
     gate.drive(0.0, True, True)
-    assert gate.coil(1.0) == (False, False)
+    assert gate.coil(1.0) == RELEASED
     assert gate.trace == []
 
 
@@ -70,7 +70,7 @@ OPENERS: dict[str, Callable[[CoilGate], None]] = {
 def test_every_input_alone_releases_the_coil_at_once(cause: str) -> None:
     gate = closed_gate(1.0)
     OPENERS[cause](gate)
-    assert gate.coil(1.05) == (False, False)
+    assert gate.coil(1.05) == RELEASED
     assert gate.released_at(1.01) == 1.05
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bms_daemon.sim.gate import Coils
 from bms_daemon.sim.plant import Plant
 from bms_daemon.sim.settings import WorldSettings
 
@@ -17,11 +18,11 @@ def plant(current_a: float = 0.0, **changes: object) -> Plant:
 
 def closed(pack: Plant, now_s: float = 0.0) -> Plant:
     """Precharge for two seconds, then close; the main contact is closed and quiet one second later."""
-    pack.step(now_s, False, False)
-    pack.step(now_s, False, True)
-    pack.step(now_s + 2.0, False, True)
-    pack.step(now_s + 2.0, True, False)
-    pack.step(now_s + 3.0, True, False)
+    pack.step(now_s, Coils(False, False))
+    pack.step(now_s, Coils(False, True))
+    pack.step(now_s + 2.0, Coils(False, True))
+    pack.step(now_s + 2.0, Coils(True, False))
+    pack.step(now_s + 3.0, Coils(True, False))
     return pack
 
 
@@ -43,7 +44,7 @@ def test_one_object_of_taps_serves_for_life() -> None:
 def test_no_current_flows_until_the_main_contact_closes() -> None:
     pack = plant(-20.0)
     for k in range(100):
-        pack.step(k * 0.02, False, False)
+        pack.step(k * 0.02, Coils(False, False))
         assert pack.taps.current_a == 0.0
     assert closed(pack, 2.0).taps.current_a == pytest.approx(-20.0, abs=1e-3)
     assert pack.main_aux
@@ -54,8 +55,8 @@ def test_link_follows_the_pack_when_closed_and_decays_when_open() -> None:
     pack = closed(plant(-20.0, link={"bleed_ohm": 200.0}))
     assert pack.taps.link_v == pack.taps.pack_v
     before_v = pack.taps.link_v
-    pack.step(3.0, False, False)
-    pack.step(4.008, False, False)
+    pack.step(3.0, Coils(False, False))
+    pack.step(4.008, Coils(False, False))
     assert pack.taps.link_v == pytest.approx(before_v * np.exp(-1.0), rel=0.02)
     assert pack.taps.current_a == 0.0
 
@@ -63,10 +64,10 @@ def test_link_follows_the_pack_when_closed_and_decays_when_open() -> None:
 def test_the_contact_breaks_the_current_at_its_own_instant() -> None:
     """The coil falls between two grid points; the current ends 8 ms later, not at the next grid point."""
     pack = closed(plant(-20.0))
-    pack.step(3.0013, True, False)
-    pack.step(3.0092, False, False)
+    pack.step(3.0013, Coils(True, False))
+    pack.step(3.0092, Coils(False, False))
     assert pack.taps.current_a == pytest.approx(-20.0, abs=1e-3)
-    pack.step(3.0094, False, False)
+    pack.step(3.0094, Coils(False, False))
     assert pack.taps.current_a == 0.0
     assert pack.path.charge_as == pytest.approx(-20.0 * (3.0013 + 0.008 - 2.015), abs=0.3)
 
@@ -75,9 +76,9 @@ def test_how_often_anybody_looks_does_not_matter() -> None:
     seldom, often = closed(plant(-50.0)), closed(plant(-50.0))
     rng = np.random.default_rng(4)
     for now_s in np.sort(rng.uniform(3.0, 10.0, 500)):
-        often.step(float(now_s), True, False)
+        often.step(float(now_s), Coils(True, False))
     for pack in (seldom, often):
-        pack.step(10.0, True, False)
+        pack.step(10.0, Coils(True, False))
     np.testing.assert_array_equal(seldom.taps.cell_v, often.taps.cell_v)
     np.testing.assert_allclose(seldom.cells.soc, often.cells.soc, rtol=1e-12)
 
@@ -85,7 +86,7 @@ def test_how_often_anybody_looks_does_not_matter() -> None:
 def test_charge_that_leaves_the_path_leaves_the_cells() -> None:
     pack = plant(-50.0, spread={"capacity": 0.0, "soc": 0.0})
     closed(pack)
-    pack.step(603.0, True, False)
+    pack.step(603.0, Coils(True, False))
     leaked = 603.0 / 3600.0 * 0.02 / 730.0
     lost = 0.6 - pack.cells.soc.mean() - leaked
     assert lost * 100.0 * 3600.0 == pytest.approx(-pack.path.charge_as, rel=1e-4)
@@ -95,7 +96,7 @@ def test_same_seed_same_day() -> None:
     household = {"kind": "household"}
     first, second = (closed(plant(profile=household, seed=9)) for _ in range(2))
     for pack in (first, second):
-        pack.step(120.0, True, False)
+        pack.step(120.0, Coils(True, False))
     np.testing.assert_array_equal(first.taps.cell_v, second.taps.cell_v)
     other = closed(plant(profile=household, seed=10))
     assert np.any(other.taps.cell_v != first.taps.cell_v)
@@ -123,7 +124,7 @@ def test_a_hard_discharge_warms_the_pack_and_a_fan_helps() -> None:
     still, blown = (closed(plant(-100.0, initial_soc=0.95, step_s=0.1)) for _ in range(2))
     blown.set_fan(True)
     for pack in (still, blown):
-        pack.step(1800.0, True, False)
+        pack.step(1800.0, Coils(True, False))
     assert still.taps.probe_degc.min() > 26.0
     assert blown.taps.probe_degc.max() < still.taps.probe_degc.max() - 0.2
     assert still.taps.die_degc > still.taps.probe_degc.mean()
@@ -131,13 +132,13 @@ def test_a_hard_discharge_warms_the_pack_and_a_fan_helps() -> None:
 
 def test_charging_without_a_charger_limit_reaches_over_voltage() -> None:
     pack = closed(plant(100.0, initial_soc=0.99))
-    pack.step(200.0, True, False)
+    pack.step(200.0, Coils(True, False))
     assert pack.taps.cell_v.max() > 3.75
 
 
 def test_a_charger_with_constant_voltage_stops_rising() -> None:
     pack = closed(plant(100.0, initial_soc=0.99, outside={"charge_stop_v": 56.0}))
-    pack.step(600.0, True, False)
+    pack.step(600.0, Coils(True, False))
     assert pack.taps.pack_v == pytest.approx(56.0, abs=0.02)
     assert 0.0 < pack.taps.current_a < 50.0
 
@@ -148,19 +149,19 @@ def test_a_short_circuit_melts_the_fuse_and_leaves_the_pins_dead() -> None:
     pack.refresh()
     assert pack.taps.current_a < -2000.0
     assert 10.0 < pack.taps.stack_v < 40.0
-    pack.step(3.1, True, False)
+    pack.step(3.1, Coils(True, False))
     assert pack.path.fuse.melted
     assert pack.taps.current_a == 0.0
     assert pack.taps.stack_v > 45.0
-    pack.step(60.0, False, False)
+    pack.step(60.0, Coils(False, False))
     assert pack.taps.pack_v == 0.0
 
 
 def test_a_balancing_switch_discharges_its_cell_only() -> None:
     pack = plant(balance_ohm=33.0, step_s=0.1, spread={"soc": 0.0, "self_discharge": 0.0})
     pack.balancing_mask = lambda: np.arange(16) == 1
-    pack.step(0.0, False, False)
-    pack.step(3601.0, False, False)
+    pack.step(0.0, Coils(False, False))
+    pack.step(3601.0, Coils(False, False))
     drained = pack.cells.soc[0] - pack.cells.soc[1]
     assert drained * pack.cells.capacity_ah[1] == pytest.approx(0.1, rel=0.03)
 

@@ -13,8 +13,8 @@ from bms_daemon.sim.gpio import SimLines
 def test_lines_are_inactive_until_written() -> None:
     levels = SimLines().read()
     assert set(levels) == {
-        "main", "precharge", "dead_man", "fan", "second_disconnect",
-        "main_aux", "precharge_aux", "emergency_stop", "interlock", "alert",
+        "main", "main_negative", "precharge", "dead_man", "fan", "second_disconnect",
+        "main_aux", "main_negative_aux", "precharge_aux", "emergency_stop", "interlock", "alert",
     }  # fmt: skip
     assert not any(levels.values())
 

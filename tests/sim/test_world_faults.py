@@ -13,6 +13,7 @@ from bms_daemon.model import BusFault
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.faults import FAULTS, clear, inject
+from bms_daemon.sim.gate import Coils
 from bms_daemon.sim.settings import Bq76952Data, WorldSettings
 
 
@@ -27,8 +28,8 @@ class Bench:
     def run(self, seconds: float, main: bool, precharge: bool) -> None:
         """Drive the path itself; the gate has its own tests."""
         self.now_s += seconds
-        self.parts.plant.step(self.now_s - seconds, main, precharge)
-        self.parts.plant.step(self.now_s, main, precharge)
+        self.parts.plant.step(self.now_s - seconds, Coils(main, precharge))
+        self.parts.plant.step(self.now_s, Coils(main, precharge))
 
     def close(self) -> None:
         self.run(2.0, False, True)

@@ -115,6 +115,7 @@ def channel(value: Any, quality: m.Quality = GOOD, now_s: float = 100.0, fresh: 
     return m.Channel(value, now_s, 0.0, quality, fresh, fresh, "", **parts)
 
 
+CLOSED = m.Command(main=True, charge=True, discharge=True)
 OPEN_PINS = m.Pins(True, True, False, False)
 CLOSED_PINS = m.Pins(True, True, True, False)
 
@@ -155,7 +156,7 @@ def scene(state: m.PackState = m.PackState.STANDBY, config: c.Settings = SETTING
     """What probes look at; parts of the scene by name, everything else goes to the measurement."""
     own = {
         "control": m.Control(state),
-        "command": m.Command(main=state in (m.PackState.CLOSED, m.PackState.OPENING)),
+        "command": CLOSED if state in (m.PackState.CLOSED, m.PackState.OPENING) else m.Command(),
         "limits": m.Limits(50.0, 100.0),
         "actuated": m.Actuated(),
         "estimate": m.Estimate(),
