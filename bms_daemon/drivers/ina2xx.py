@@ -67,10 +67,10 @@ class Driver:
 
     def __init__(self, bus: ByteBus, settings: Settings) -> None:
         self._bus, self._settings, self._part = bus, settings, settings.chip
-        shunt_ohm = settings.shunt_mohm * 1e-3
+        self._shunt_ohm = settings.shunt_mohm * 1e-3
         register, _ = self._part.calibration
-        calibrated = register, codec.calibration(self._part, settings.max_current_a, shunt_ohm)
-        self._wanted = (*self._part.setup, calibrated)
+        self._calibrated = codec.calibration(self._part, settings.max_current_a, self._shunt_ohm)
+        self._wanted = (*self._part.setup, (register, self._calibrated))
 
     async def setup(self) -> None:
         """Recognise the chip, configure and calibrate it, and compare. Raises BusFault("refused")."""
@@ -91,11 +91,25 @@ class Driver:
             await self._program()
             raise BusFault("refused", f"{lost}; written again")
         shunt_v, bus_v = await self._volts(self._part.shunt), await self._volts(self._part.bus)
+        charge_ah = await self._charge_ah(flags)
         sound = flags & self._part.memory == self._part.memory
         side = -1.0 if self._settings.inverted else 1.0
-        current_a = side * shunt_v / (self._settings.shunt_mohm * 1e-3) if sound else nan
+        current_a = side * shunt_v / self._shunt_ohm if sound else nan
         wired = self._settings.bus
-        return ShuntReading(current_a, bus_v if wired == "pack" else nan, bus_v if wired == "link" else nan)
+        return ShuntReading(
+            current_a,
+            bus_v if wired == "pack" else nan,
+            bus_v if wired == "link" else nan,
+            charge_ah=side * charge_ah,
+        )
+
+    async def _charge_ah(self, flags: int) -> float:
+        """As the chip has counted, between its IN+ and IN-. NaN once where it says that it miscounted."""
+        if self._part.counter is None:
+            return nan
+        raw = await self._exchange(bytes((self._part.counter,)), codec.COUNTER_BYTES)  # which clears its flag
+        miscounted = flags & codec.MISCOUNTED
+        return nan if miscounted else codec.charge_ah(self._part, raw, self._calibrated, self._shunt_ohm)
 
     async def _converted(self) -> int:
         """Wait for a new conversion; what the chip says beside it."""

@@ -8,6 +8,9 @@ from typing import Literal
 PartName = Literal["ina226", "ina228", "ina238"]
 Word = tuple[int, int]  # register, value
 MANUFACTURER = 0x5449
+COUNTER_BYTES = 5
+MISCOUNTED = 0x0600  # of an INA228's flags: its charge has wrapped, or a current was too large for it
+_HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Part:
     """``setup`` is written and watched; ``ready`` is the register and bit of a new conversion, one every ``period_s``.
 
     ``calibration``: its register and the factor of LSB times ohm. ``memory``: the bit of ``ready``'s register that a
-    sound chip has set, 0 where it has none.
+    sound chip has set, 0 where it has none. ``counter``: the register of its charge, None where it has none.
     """
 
     shunt: Register
@@ -42,6 +45,7 @@ class Part:
     counts: int
     full_v: float
     period_s: float
+    counter: int | None = None
 
 
 _READY_228 = (0x0B, 0x0002)
@@ -70,6 +74,7 @@ PARTS: dict[PartName, Part] = {
         counts=2**19,
         full_v=0.16384,
         period_s=0.0505,
+        counter=0x0A,
     ),
     "ina238": Part(
         shunt=Register(0x04, 2, 0, 5e-6),
@@ -91,3 +96,10 @@ def calibration(part: Part, largest_a: float, shunt_ohm: float) -> int:
     step_a = largest_a / part.counts
     _, factor = part.calibration
     return round(factor * step_a * shunt_ohm if factor else 0.00512 / (step_a * shunt_ohm))
+
+
+def charge_ah(part: Part, raw: bytes, calibrated: int, shunt_ohm: float) -> float:
+    """Ah of a charge register: seconds times counts of the LSB that stands in the calibration register."""
+    _, factor = part.calibration
+    step_a = calibrated / (factor * shunt_ohm)
+    return int.from_bytes(raw, "big", signed=True) * step_a / _HOUR_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -75,6 +76,7 @@ def _ina(part: str, period_s: float) -> Family:
 
 INA226, INA228, INA238 = _ina("ina226", 0.035), _ina("ina228", 0.05), _ina("ina238", 0.05)
 ASKED = (INA226, INA228, INA238)
+counting = pytest.mark.parametrize("family", (INA228,), ids=str)
 every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN, *ASKED), ids=str)
 
 
@@ -129,6 +131,49 @@ def test_the_sign_is_positive_when_charging(family: Family, offset_a: float) -> 
         for _ in range(5):
             reading = await shunt.read()
         assert reading.current_a == pytest.approx(offset_a, abs=0.3)
+
+    family.play(story)
+
+
+@counting
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_charge_is_counted_while_nobody_reads(family: Family, inverted: bool) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.offset_a = 36.0
+        for _ in range(5):
+            before = await shunt.read()
+        await asyncio.sleep(10.0)
+        for _ in range(2):
+            after = await shunt.read()
+        passed_ah = after.charge_ah - before.charge_ah
+        assert passed_ah == pytest.approx(-0.1 if inverted else 0.1, rel=0.02)
+
+    family.play(story, inverted=inverted)
+
+
+@counting
+def test_a_counter_that_began_anew_is_below_what_flowed(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.offset_a = 72.0
+        await shunt.read()
+        await asyncio.sleep(20.0)
+        for _ in range(3):
+            before = await shunt.read()
+        assembly.talker.power_on_reset()
+        with contextlib.suppress(BusFault):
+            await shunt.read()
+        for _ in range(3):
+            after = await shunt.read()
+        assert before.charge_ah > 0.3 and abs(after.charge_ah) < 0.02
+
+    family.play(story)
+
+
+@pytest.mark.parametrize("family", (VEDIRECT, LEM_CAB, INA226, INA238), ids=str)
+def test_who_counts_no_charge_says_none(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(5):
+            assert isnan((await shunt.read()).charge_ah)
 
     family.play(story)
 
@@ -247,17 +292,34 @@ def test_a_sensor_that_answers_no_command_is_refused_unless_none_is_expected() -
 
 
 @pytest.mark.parametrize("family", ASKED, ids=str)
-def test_a_lost_calibration_is_found_written_again_and_never_reads_as_no_current(family: Family) -> None:
+@pytest.mark.parametrize("lost", ["everything", "the calibration"])
+def test_a_lost_calibration_is_found_written_again_and_never_reads_as_no_current(family: Family, lost: str) -> None:
+    """After a brown-out, or when somebody else has written 0 to the register."""
+
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         assembly.talker.faults.offset_a = -50.0
         await shunt.read()
         await shunt.read()
-        assembly.talker.power_on_reset()
+        if lost == "everything":
+            assembly.talker.power_on_reset()
+        else:
+            register = 0x05 if family is INA226 else 0x02
+            await assembly.shunt_port.transfer(0x40, bytes((register, 0, 0)))
         with pytest.raises(BusFault, match="written again"):
             await shunt.read()
         assert (await shunt.read()).current_a == pytest.approx(-50.0, abs=0.5)
 
     family.play(story)
+
+
+def test_a_charge_in_which_a_current_was_too_large_is_not_told() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for offset_a, told in ((140.0, True), (152.0, False), (140.0, True)):  # max_current_a is 150
+            assembly.talker.faults.offset_a = offset_a
+            await shunt.read()
+            assert isnan((await shunt.read()).charge_ah) is not told
+
+    INA228.play(story)
 
 
 @pytest.mark.parametrize(("family", "part"), [(INA226, "ina228"), (INA228, "ina238"), (INA238, "ina226")], ids=str)

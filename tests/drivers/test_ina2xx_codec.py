@@ -46,6 +46,29 @@ def test_a_current_beyond_the_chip_is_refused() -> None:
         Settings(part="ina238", shunt_mohm=1.0, max_current_a=200.0)
 
 
+@pytest.mark.parametrize(
+    ("raw", "charge_ah"),
+    [("0000000000", 0.0), ("0000000001", 1.0), ("FFFFFFFFFF", -1.0), ("7FFFFFFFFF", 2.0**39),
+     ("8000000000", -(2.0**39))],
+)  # fmt: skip
+def test_a_charge_register_counts_seconds_of_the_lsb_in_forty_bits(raw: str, charge_ah: float) -> None:
+    """4050 stands for 10 A in 2^19 counts across 16.2 mohm, but for the rounding."""
+    found = codec.charge_ah(PARTS["ina228"], bytes.fromhex(raw), 4050, 0.0162)
+    assert found == pytest.approx(charge_ah * 10.0 / 2**19 / 3600.0)
+
+
+@pytest.mark.parametrize(("name", "counts"), [("ina226", False), ("ina228", True), ("ina238", False)])
+def test_who_counts_charge(name: PartName, counts: bool) -> None:
+    assert (PARTS[name].counter == 0x0A) is counts
+
+
+@fuzz
+@given(raw=st.binary(min_size=5, max_size=5), calibrated=st.integers(0, 2**15 - 1))
+def test_any_bytes_are_a_charge_within_forty_bits(raw: bytes, calibrated: int) -> None:
+    found = codec.charge_ah(PARTS["ina228"], raw, calibrated, 1e-3)
+    assert abs(found) <= 2**39 * calibrated / 13107.2e3 / 3600.0
+
+
 @fuzz
 @given(raw=st.binary(min_size=3, max_size=3), name=st.sampled_from(sorted(PARTS)))
 def test_any_bytes_decode_within_the_chips_range(raw: bytes, name: PartName) -> None:

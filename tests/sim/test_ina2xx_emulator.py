@@ -81,6 +81,53 @@ def test_a_loss_of_supply_and_the_reset_bit_lose_the_calibration() -> None:
         assert host.read(0x02) == 0x1000
 
 
+def test_an_ina228_counts_what_flows_while_nobody_reads() -> None:
+    """10 A across 2 mohm with SHUNT_CAL 4050: a count of CURRENT is 4050 / 13107.2e6 / 0.002 = 154.5 uA."""
+    host = Host("ina228")
+    host.write(0x02, 4050)
+    before = host.read(0x0A, 5)
+    host.wait(3600.0)
+    passed = ((host.read(0x0A, 5) - before + 2**39) % 2**40) - 2**39
+    assert passed * 4050 / 13107.2e6 / 0.002 == pytest.approx(-36000.0)
+    host.write(0x00, 0x4000)
+    assert (host.read(0x0A, 5), host.read(0x00)) == (0, 0), "RSTACC clears the count and itself"
+
+
+def test_a_change_between_two_instants_counts_as_a_straight_line() -> None:
+    host = Host("ina228")
+    host.write(0x02, 4050)
+    before = host.read(0x0A, 5)
+    host.taps.current_a = 30.0
+    host.wait(1.0)
+    assert ((host.read(0x0A, 5) - before) % 2**40) * 4050 / 13107.2e6 / 0.002 == pytest.approx(10.0, rel=1e-3)
+
+
+def test_the_count_rolls_over_and_says_so_until_it_is_read() -> None:
+    host = Host("ina228")
+    host.write(0x02, 40)
+    host.taps.current_a = -0.7
+    host.wait(0.1)
+    host.wait(2**39 * 40 / 13107.2e6 / 0.002 / 0.7)
+    assert host.read(0x0B) & 0x0400
+    assert host.read(0x0A, 5) < 2**39, "below zero for so long that it is above"
+    assert not host.read(0x0B) & 0x0400
+
+
+def test_a_current_beyond_the_calibration_is_flagged() -> None:
+    host = Host("ina228")
+    host.write(0x02, 40)
+    host.wait(1.0)
+    assert host.read(0x0B) & 0x0200, "10 A are more than 2^19 counts of 1.5 uA"
+
+
+@pytest.mark.parametrize("part", ["ina226", "ina238"])
+def test_the_others_count_nothing(part: Part) -> None:
+    host = Host(part)
+    host.wait(3600.0)
+    assert host.read(0x0A) == 0
+    assert not host.read(0x0B) & 0x0600
+
+
 def test_faults() -> None:
     host = Host()
     host.wait(1.0)
