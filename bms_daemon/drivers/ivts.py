@@ -1,4 +1,4 @@
-"""Driver of Isabellenhütte's IVT-S and IVT-MOD: current and up to three voltages on CAN, each in frames of its own.
+"""Driver of Isabellenhütte's IVT-S and IVT-MOD: current, charge and up to three voltages, each in CAN frames of its own.
 
 The sensor is configured once, at the start. A frame whose counter stands still is old, whatever it says.
 """
@@ -6,7 +6,6 @@ The sensor is configured once, at the start. A frame whose counter stands still 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from math import inf, nan
 from typing import Literal
 
@@ -24,7 +23,8 @@ __all__ = ["Driver", "Settings"]
 Channel = Literal["u1", "u2", "u3"]
 _CHANNELS: dict[Channel, int] = {"u1": 1, "u2": 2, "u3": 3}
 _ANSWER_S, _STORE_S, _UNANSWERED_S = 0.5, 0.5, 0.05
-_OLD = 3.0  # periods after which a voltage is no longer told
+_OLD = 3.0  # periods after which what came before is no longer told
+_HOUR_S = 3600.0
 
 
 class Settings(ShuntTable):
@@ -37,6 +37,7 @@ class Settings(ShuntTable):
     pack: Channel | None = Field(default=None, description="Voltage input before the contactors.")
     link: Channel | None = Field(default=None, description="Voltage input behind them.")
     byte_order: ByteOrder = Field(default="big", description="Of values; the sensor is configured to it.")
+    charge: bool = Field(default=True, description="It counts charge, which is sent beside the current and used.")
     inverted: bool = Field(default=False, description="Mounted so that it counts discharge as positive.")
     configure: bool = Field(default=True, description="Set periods, order and store them at the start.")
     answered: bool = Field(default=True, description="It repeats what it was commanded, which is compared.")
@@ -72,8 +73,15 @@ class Settings(ShuntTable):
 
     @property
     def wired(self) -> tuple[int, ...]:
-        """Results that are used, by number: the current and the voltages that something is wired to."""
-        return (codec.CURRENT, *(_CHANNELS[channel] for channel in (self.pack, self.link) if channel))
+        """Results that are used, by number: the current, the voltages that something is wired to, the charge."""
+        volts = tuple(_CHANNELS[channel] for channel in (self.pack, self.link) if channel)
+        return (codec.CURRENT, *volts, *((codec.CHARGE,) if self.charge else ()))
+
+    @property
+    def periods_ms(self) -> dict[int, int]:
+        """How often each of them is sent."""
+        volts = _CHANNELS.values()
+        return {number: self.voltage_ms if number in volts else self.current_ms for number in self.wired}
 
 
 class Driver:
@@ -81,9 +89,9 @@ class Driver:
 
     def __init__(self, port: CanPort, settings: Settings) -> None:
         self.lost = self.stale = 0
-        self._port, self._settings = port, settings
+        self._port, self._settings, self._periods_ms = port, settings, settings.periods_ms
         self._counters: dict[int, int] = {}
-        self._volts: dict[int, tuple[float, float]] = {}  # value and time, by result
+        self._told: dict[int, tuple[Result, float]] = {}  # the newest and its time, by result
 
     async def setup(self) -> None:
         """Set every result while the sensor stands still; then it keeps them, and runs.
@@ -94,27 +102,27 @@ class Driver:
             return
         await self._command(codec.STOP)
         for number in range(codec.RESULTS):
-            await self._command(codec.configure(number, self._period_ms(number), self._settings.byte_order))
+            await self._command(codec.configure(number, self._periods_ms.get(number, 0), self._settings.byte_order))
         await self._command(codec.KEEP)
         await asyncio.sleep(_STORE_S)
         await self._command(codec.RUN)
 
     async def read(self) -> ShuntReading:
-        """The next current, with the voltages as they were last told. Raises BusFault("gone")."""
+        """The next current, with voltages and charge as they were last told. Raises BusFault("gone")."""
         while True:
-            readings = [reading for frame in await self._port.receive() for reading in self._take(*frame)]
-            if readings:
-                return readings[-1]
+            took = [self._take(*frame) for frame in await self._port.receive()]
+            if codec.CURRENT in took:
+                return self._reading()
 
-    def _take(self, frame_id: int, data: bytes) -> Iterator[ShuntReading]:
+    def _take(self, frame_id: int, data: bytes) -> int | None:
+        """Keep a new result that is used; its number."""
         result = codec.decode(data, self._settings.byte_order)
-        if result is None or frame_id != self._settings.first_id + result.number or not self._is_new(result):
-            return
-        if result.number == codec.CURRENT:
-            yield self._reading(result)
-        else:
-            volts = _believed(result, self._settings.max_voltage_v)
-            self._volts[result.number] = (volts, asyncio.get_running_loop().time())
+        if result is None or frame_id != self._settings.first_id + result.number:
+            return None
+        if result.number not in self._periods_ms or not self._is_new(result):
+            return None
+        self._told[result.number] = result, asyncio.get_running_loop().time()
+        return result.number
 
     def _is_new(self, result: Result) -> bool:
         last = self._counters.get(result.number)
@@ -125,28 +133,32 @@ class Driver:
         self.lost += (result.counter - last - 1) % 16 if result.counter != last else 0
         return result.counter != last
 
-    def _reading(self, result: Result) -> ShuntReading:
+    def _reading(self) -> ShuntReading:
         """A current that is not to be believed is NaN: the message came, and nothing is known by it."""
-        side = -1.0 if self._settings.inverted else 1.0
-        current_a = side * _believed(result, self._settings.max_current_a)
-        return ShuntReading(current_a, self._volt(self._settings.pack), self._volt(self._settings.link))
+        settings = self._settings
+        side = -1.0 if settings.inverted else 1.0
+        return ShuntReading(
+            side * self._value(codec.CURRENT, 1e-3, settings.max_current_a),
+            self._volt(settings.pack),
+            self._volt(settings.link),
+            charge_ah=side * self._value(codec.CHARGE, 1.0 / _HOUR_S, inf),
+        )
 
     def _volt(self, channel: Channel | None) -> float:
-        """NaN for what is not wired, was never told, or not for long."""
-        if channel is None:
+        return self._value(_CHANNELS[channel], 1e-3, self._settings.max_voltage_v) if channel else nan
+
+    def _value(self, number: int, unit: float, largest: float) -> float:
+        """NaN for what was never told or not for long, what the sensor itself does not believe, and what cannot be."""
+        if number not in self._told:
             return nan
-        volts, at_s = self._volts.get(_CHANNELS[channel], (nan, -inf))
+        result, at_s = self._told[number]
         age_s = asyncio.get_running_loop().time() - at_s
-        return volts if age_s <= _OLD * self._settings.voltage_ms * 1e-3 else nan
+        if result.invalid or result.failed or age_s > _OLD * self._periods_ms[number] * 1e-3:
+            return nan
+        value = result.value * unit
+        return value if abs(value) <= largest else nan
 
     # -------------------------------------------------------------- configuration
-    def _period_ms(self, number: int) -> int:
-        """0 for a result that nobody uses."""
-        settings = self._settings
-        if number not in settings.wired:
-            return 0
-        return settings.voltage_ms if number else settings.current_ms
-
     async def _command(self, command: bytes) -> None:
         await self._port.send(self._settings.command_id, command)
         if not self._settings.answered:
@@ -165,9 +177,3 @@ class Driver:
             for frame_id, data in await self._port.receive():
                 if frame_id == self._settings.response_id and codec.answers(command, data):
                     return data
-
-
-def _believed(result: Result, largest: float) -> float:
-    """In A or V; NaN for what the sensor itself does not believe, and for what cannot be."""
-    value = result.value * 1e-3
-    return nan if result.invalid or result.failed or abs(value) > largest else value

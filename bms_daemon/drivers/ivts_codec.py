@@ -11,7 +11,7 @@ from typing import Literal
 ByteOrder = Literal["big", "little"]
 RESULTS = 8  # I, U1, U2, U3, T, W, As, Wh
 CURRENT = 0
-TEMPERATURE = 4
+CHARGE = 6
 CONFIGURE, STORE, SET_MODE = 0x20, 0x32, 0x34
 UNKNOWN = 0xFF
 ANSWER = 0x80  # added to a command's first byte

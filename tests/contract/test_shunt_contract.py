@@ -76,7 +76,7 @@ def _ina(part: str, period_s: float) -> Family:
 
 INA226, INA228, INA238 = _ina("ina226", 0.035), _ina("ina228", 0.05), _ina("ina238", 0.05)
 ASKED = (INA226, INA228, INA238)
-counting = pytest.mark.parametrize("family", (INA228,), ids=str)
+counting = pytest.mark.parametrize("family", (INA228, IVTS), ids=str)
 every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN, *ASKED), ids=str)
 
 
@@ -156,8 +156,7 @@ def test_a_counter_that_began_anew_is_below_what_flowed(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         assembly.talker.faults.offset_a = 72.0
         await shunt.read()
-        await asyncio.sleep(20.0)
-        for _ in range(3):
+        for _ in range(400):
             before = await shunt.read()
         assembly.talker.power_on_reset()
         with contextlib.suppress(BusFault):
@@ -267,6 +266,26 @@ def test_voltages_that_are_no_longer_told_are_not_known_any_more() -> None:
         assert isnan(reading.link_v)
 
     IVTS.play(story)
+
+
+def test_a_charge_that_is_no_longer_told_or_not_wanted_is_not_known() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(5):
+            reading = await shunt.read()
+        assert not isnan(reading.charge_ah)
+        assembly.talker.faults.lost |= {6}
+        for _ in range(5):
+            reading = await shunt.read()
+        assert isnan(reading.charge_ah)
+
+    IVTS.play(story)
+
+    async def unwanted(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(50):
+            assert isnan((await shunt.read()).charge_ah)
+
+    IVTS.play(unwanted, charge=False)
+    IVTS.play(unwanted, charge=False, configure=False)
 
 
 @pytest.mark.parametrize("order", ["big", "little"])
