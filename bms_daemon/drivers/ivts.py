@@ -1,4 +1,4 @@
-"""Driver of Isabellenhütte's IVT-S and IVT-MOD: current, charge and up to three voltages, each in CAN frames of its own.
+"""Driver of Isabellenhütte's IVT-S and IVT-MOD: current, charge and up to three voltages in CAN frames of their own.
 
 The sensor is configured once, at the start. A frame whose counter stands still is old, whatever it says.
 """

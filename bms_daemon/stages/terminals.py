@@ -12,7 +12,10 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Terminals:
-    """NaN for what is not known. ``quality`` is the worst of those who measure; ``current_s`` the current's time."""
+    """NaN for what is not known. ``quality`` is the worst of those who measure; ``current_s`` the current's time.
+
+    ``charge_ah`` is by the counter of whoever measures the current.
+    """
 
     current_a: float
     pack_v: float
@@ -20,6 +23,7 @@ class Terminals:
     current_s: float
     current_fresh: bool
     quality: Quality
+    charge_ah: float
 
 
 def terminals(senses: Senses, cells: Channel[AfeScan], shunt: Channel[ShuntReading]) -> Terminals:
@@ -33,6 +37,7 @@ def terminals(senses: Senses, cells: Channel[AfeScan], shunt: Channel[ShuntReadi
         current.time_s,
         current.fresh,
         max(_channel(source, cells, shunt).quality for source in asked),
+        shunt.value.charge_ah if senses.current is Source.SHUNT and shunt.value is not None else NAN,
     )
 
 

@@ -173,6 +173,7 @@ def validate(
         current_s=known.current_s,
         current_fresh=known.current_fresh,
         terminals=known.quality,
+        charge_ah=known.charge_ah,
         health=raw.health,
     )
     return measured, ValidateState(

@@ -15,7 +15,7 @@ from bms_daemon.stages.terminals import terminals
 
 Q = m.Quality
 CELLS = channel(scan(current_a=-5.0, pack_v=13.0, link_v=12.0), now_s=9.0)
-SHUNT = channel(m.ShuntReading(-7.0, 13.5, 11.0), now_s=9.5, fresh=False)
+SHUNT = channel(m.ShuntReading(-7.0, 13.5, 11.0, charge_ah=-40.0), now_s=9.5, fresh=False)
 
 
 def senses(afe: AfeTable, shunt: ShuntTable | None) -> Senses:
@@ -53,10 +53,11 @@ def test_the_period_is_the_measurers(source: Source, period: float) -> None:
 def test_each_quantity_is_its_own_sources() -> None:
     found = terminals(Senses(Source.SHUNT, Source.AFE, Source.SHUNT), CELLS, SHUNT)
     assert (found.current_a, found.pack_v, found.link_v) == (-7.0, 13.0, 11.0)
-    assert (found.current_s, found.current_fresh) == (9.5, False)
+    assert (found.current_s, found.current_fresh, found.charge_ah) == (9.5, False, -40.0)
     found = terminals(Senses(Source.AFE, Source.SHUNT, Source.AFE), CELLS, SHUNT)
     assert (found.current_a, found.pack_v, found.link_v) == (-5.0, 13.5, 12.0)
     assert (found.current_s, found.current_fresh) == (9.0, True)
+    assert isnan(found.charge_ah), "a counter of somebody else's current"
 
 
 @pytest.mark.parametrize(
@@ -76,5 +77,5 @@ def test_quality_is_that_of_the_worst_who_is_asked(who: Senses, cells: Any, shun
 @pytest.mark.parametrize("source", list(Source))
 def test_what_is_not_measured_or_lost_is_not_known(source: Source) -> None:
     found = terminals(Senses(source, source, source), channel(None), channel(None))
-    assert isnan(found.current_a) and isnan(found.pack_v) and isnan(found.link_v)
+    assert isnan(found.current_a) and isnan(found.pack_v) and isnan(found.link_v) and isnan(found.charge_ah)
     assert not found.current_fresh

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.stage_builders import SETTINGS, Feed, scan, settings, temps
+from stages.stage_builders import SETTINGS, Feed, FullShunt, scan, settings, temps
 
 from bms_daemon import model as m
+from bms_daemon.config.driver_tables import ShuntTable
 from bms_daemon.stages.channel import Ages, Trail, follow, grade
 from bms_daemon.stages.validate import SourceAges, ValidateState, validate
 
@@ -291,6 +292,14 @@ def test_a_shunt_is_compared_with_nothing_while_no_scan_came() -> None:
 def test_a_message_without_a_current_is_refused(current_a: float) -> None:
     measured = Bench().tick(shunt=m.ShuntReading(current_a))
     assert (measured.shunt.fresh, measured.shunt.reason) == (False, "no current in the message")
+
+
+@pytest.mark.parametrize(("by_shunt", "charge_ah"), [(True, -40.0), (False, NAN)])
+def test_a_sensors_counter_counts_where_its_current_does(by_shunt: bool, charge_ah: float) -> None:
+    config = settings(shunt={"settings": FullShunt() if by_shunt else ShuntTable(), "period_s": 0.05})
+    raw = Feed().put(5.0, cells=scan(), shunt=m.ShuntReading(-7.0, charge_ah=-40.0))
+    measured, _ = validate(raw, ValidateState(), config, SourceAges.of(config), 5.0)
+    assert measured.charge_ah == pytest.approx(charge_ah, nan_ok=True)
 
 
 # ------------------------------------------------------------------ time
