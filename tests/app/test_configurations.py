@@ -25,6 +25,7 @@ from bms_daemon.stages.bounds import bounds
 
 CONFIGURATIONS = Path(__file__).parents[2] / "config"
 S = PackState
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,74 @@ def _set(find: Callable[[Assembly], Any], name: str, value: Any) -> Callable[[As
     return lambda assembly: setattr(find(assembly), name, value)
 
 
-def _cell(offset_v: float) -> Callable[[Assembly], None]:
+def _raised(cell: int, offset_v: float) -> Callable[[Assembly], None]:
     def shift(assembly: Assembly) -> None:
-        assembly.plant.cells.offset_v[40] = offset_v
+        assembly.plant.cells.offset_v[cell] = offset_v
         assembly.plant.refresh()
 
     return shift
 
 
-CAR_FAULTS = (
-    Fault("electrical", "cell_over_voltage_critical", _cell(1.0), _cell(0.0), 0.5),
-    Fault("sensor", "shunt_lost", _set(lambda a: a.talker.faults, "frozen_counter", True),
-          _set(lambda a: a.talker.faults, "frozen_counter", False), 1.2),
-    Fault("communication", "afe_lost", _set(lambda a: a.chip.faults, "mute", 4),
-          _set(lambda a: a.chip.faults, "mute", None), 1.7),
+def _bus(name: str, value: float) -> Callable[[Assembly], None]:
+    return lambda assembly: setattr(assembly.afe_bus.faults, name, value)
+
+
+def _sensor(name: str, bad: Any, good: Any, within_s: float, code: str = "shunt_lost") -> Fault:
+    find = lambda assembly: assembly.talker.faults  # noqa: E731
+    return Fault("sensor", code, _set(find, name, bad), _set(find, name, good), within_s)
+
+
+def _chip(kind: str, code: str, name: str, bad: Any, good: Any, within_s: float) -> Fault:
+    find = lambda assembly: assembly.chip.faults  # noqa: E731
+    return Fault(kind, code, _set(find, name, bad), _set(find, name, good), within_s)
+
+
+def _over_voltage(cell: int, offset_v: float, within_s: float) -> Fault:
+    return Fault("electrical", "cell_over_voltage_critical", _raised(cell, offset_v), _raised(cell, 0.0), within_s)
+
+
+AFE_LOST = Fault("communication", "afe_lost", _bus("nack", float("inf")), _bus("nack", 0.0), 2.0)
+FROZEN = _chip("sensor", "afe_frozen", "frozen", True, False, 2.1)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A shipped configuration, the current that it carries while it is closed, and what it has to endure."""
+
+    name: str
+    current_a: float
+    faults: tuple[Fault, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+INSTALLATIONS = (
+    Installation("bbb-96s-nmc-car", -40.0, (
+        _over_voltage(40, 1.0, 0.5),
+        _sensor("frozen_counter", True, False, 1.2),
+        _chip("communication", "afe_lost", "mute", 4, None, 1.7),
+    )),
+    Installation("raspberry-pi-16s-lfp", -20.0, (
+        _over_voltage(7, 0.6, 0.6),
+        AFE_LOST,
+        FROZEN,
+    )),
+    Installation("pi-12s-scooter", -12.0, (
+        _over_voltage(3, 0.8, 1.0),
+        AFE_LOST,
+        FROZEN,
+        _sensor("mute", True, False, 2.6),
+    )),
+    Installation("portable-4s-sbs", -1.0, (
+        _over_voltage(2, 0.8, 1.9),
+        AFE_LOST,
+        _sensor("mute", True, False, 2.6),
+    )),
 )  # fmt: skip
 
 
-class Car:
+class Pack:
     """The daemon on a simulated world, with hands that operate it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -121,7 +172,18 @@ class Car:
         self.ask("clear", "all")
         await asyncio.sleep(0.5)
 
-    async def __aenter__(self) -> Car:
+    async def carry_on_until(self, end_s: float) -> None:
+        """Closed, knowing its charge: what the estimator counts is what has passed through the cells."""
+        started, capacity_ah = self.last, self.parts.plant.settings.capacity_ah
+        before_ah = self.parts.plant.cells.soc.mean() * capacity_ah
+        await asyncio.sleep(end_s - asyncio.get_running_loop().time())
+        assert self.state is S.CLOSED and started is not None and self.last is not None, self.told
+        passed_ah = before_ah - self.parts.plant.cells.soc.mean() * capacity_ah
+        counted_ah = self.last.estimate.discharge_throughput_ah - started.estimate.discharge_throughput_ah
+        assert counted_ah == pytest.approx(passed_ah, rel=0.02)
+        assert abs(self.last.estimate.soc - float(self.parts.plant.cells.soc.min())) < 0.06
+
+    async def __aenter__(self) -> Pack:
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -141,43 +203,45 @@ def settings_of(folder: Path, name: str, current_a: float) -> Settings:
 
 
 @pytest.mark.slow
-def test_a_car_closes_survives_a_fault_of_each_class_and_closes_again(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, "bbb-96s-nmc-car", -60.0)
+@pytest.mark.parametrize("installation", INSTALLATIONS, ids=str)
+def test_an_hour_to_closed_through_a_fault_of_each_class_and_back(tmp_path: Path, installation: Installation) -> None:
+    settings = settings_of(tmp_path, installation.name, installation.current_a)
 
     async def main() -> None:
-        async with Car(settings) as car:
-            await car.close()
-            assert car.coil
-            for fault in CAR_FAULTS:
-                await car.endure(fault)
-                await car.close()
+        async with Pack(settings) as pack:
+            await pack.close()
+            for fault in installation.faults:
+                await asyncio.sleep(60.0)
+                await pack.endure(fault)
+                await pack.close()
+            await pack.carry_on_until(HOUR_S)
 
     run_manual(main())
 
 
 @pytest.mark.slow
-def test_a_car_stays_closed_while_it_drives_and_knows_its_charge(tmp_path: Path) -> None:
+def test_a_car_with_a_welded_main_contactor_opens_by_the_other_and_closes_no_more(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "bbb-96s-nmc-car", -40.0)
 
     async def main() -> None:
-        async with Car(settings) as car:
+        async with Pack(settings) as car:
             await car.close()
-            before_ah = car.parts.plant.cells.soc.mean() * settings.pack.capacity_ah
-            started = car.last
-            assert started is not None
-            await asyncio.sleep(1200.0)
-            assert car.state is S.CLOSED, car.told
-            assert car.last is not None and car.last.measured.current_a == pytest.approx(-40.2, abs=1.0)
-            passed_ah = before_ah - car.parts.plant.cells.soc.mean() * settings.pack.capacity_ah
-            counted_ah = car.last.estimate.discharge_throughput_ah - started.estimate.discharge_throughput_ah
-            assert counted_ah == pytest.approx(passed_ah, rel=0.02)
-            low = float(car.parts.plant.cells.soc.min())
-            assert abs(car.last.estimate.soc - low) < 0.06
+            negative = car.parts.plant.path.mains[1]
+            negative.welded = True
+            car.ask("open")
+            await car.until(lambda: car.last is not None and bool(car.last.faults.latched), 6.0)
+            assert car.state is S.LATCHED and car.last is not None
+            assert car.last.faults.latched == ("main_welded",) and not car.last.faults.second
+            assert car.parts.plant.taps.current_a == 0.0 and not car.parts.plant.path.tripped
+            negative.welded = False
+            car.ask("clear", "all")
+            await asyncio.sleep(40.0)
+            await car.close()
 
     run_manual(main())
 
 
-@pytest.mark.parametrize("name", ["bbb-96s-nmc-car", "raspberry-pi-16s-lfp", "pi-12s-scooter", "portable-4s-sbs"])
+@pytest.mark.parametrize("name", [each.name for each in INSTALLATIONS])
 def test_no_shipped_configuration_exceeds_a_ceiling(name: str) -> None:
     """Critical over-voltage 1 s, over-current 0.5 s, a lost AFE 2 s, a critical temperature 6 s."""
     settings = load_settings(CONFIGURATIONS / f"{name}.toml")
@@ -191,59 +255,3 @@ def test_no_shipped_configuration_exceeds_a_ceiling(name: str) -> None:
         ("temperature_critical", "OPEN", 6.0),
     ):
         assert (found[code, reaction].open_s or 99.0) <= ceiling_s, code
-
-
-# ------------------------------------------------------------------ other front ends, with the same hands
-def _raised(cell: int, offset_v: float) -> Callable[[Assembly], None]:
-    def shift(assembly: Assembly) -> None:
-        assembly.plant.cells.offset_v[cell] = offset_v
-        assembly.plant.refresh()
-
-    return shift
-
-
-def _bus(name: str, value: float) -> Callable[[Assembly], None]:
-    return lambda assembly: setattr(assembly.afe_bus.faults, name, value)
-
-
-AFE_LOST = Fault("communication", "afe_lost", _bus("nack", float("inf")), _bus("nack", 0.0), 2.0)
-MONITOR_LOST = Fault("sensor", "shunt_lost", _set(lambda a: a.talker.faults, "mute", True),
-                     _set(lambda a: a.talker.faults, "mute", False), 2.6)  # fmt: skip
-FROZEN = Fault("sensor", "afe_frozen", _set(lambda a: a.chip.faults, "frozen", True),
-               _set(lambda a: a.chip.faults, "frozen", False), 2.1)  # fmt: skip
-OTHERS: dict[str, tuple[float, tuple[Fault, ...]]] = {
-    "pi-12s-scooter": (
-        -12.0,
-        (
-            Fault("electrical", "cell_over_voltage_critical", _raised(3, 0.8), _raised(3, 0.0), 1.0),
-            AFE_LOST,
-            FROZEN,
-            MONITOR_LOST,
-        ),
-    ),
-    "portable-4s-sbs": (
-        -3.0,
-        (
-            Fault("electrical", "cell_over_voltage_critical", _raised(2, 0.8), _raised(2, 0.0), 1.9),
-            AFE_LOST,
-            MONITOR_LOST,
-        ),
-    ),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_another_front_end_closes_survives_a_fault_of_each_class_and_closes_again(tmp_path: Path, name: str) -> None:
-    current_a, faults = OTHERS[name]
-    settings = settings_of(tmp_path, name, current_a)
-
-    async def main() -> None:
-        async with Car(settings) as pack:
-            await pack.close()
-            assert pack.coil
-            for fault in faults:
-                await pack.endure(fault)
-                await pack.close()
-
-    run_manual(main())
