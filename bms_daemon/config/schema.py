@@ -51,6 +51,7 @@ class TemperatureLimits(Section):
     discharge_max_degc: Degrees = 55.0
     critical_max_degc: Degrees = 65.0
     derate_span_degc: float = Field(gt=0.0, le=30.0, default=5.0)
+    spread_k: float = Field(gt=0.0, le=60.0, default=15.0, description="A probe so far from the middle of all is told.")
     probes_required: int = Field(ge=1, le=64, default=1)
 
 

@@ -12,6 +12,8 @@ from typing import Self
 from bms_daemon.config.driver_tables import Quantity
 from bms_daemon.config.schema import Settings
 
+OVER_CURRENT_S = 0.5  # in which over-current must be answered, in any configuration
+
 
 class Source(Enum):
     """Of equals the AFE goes first: it is scanned, and needs no second bus."""
@@ -32,6 +34,16 @@ class Senses:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         return cls(*(_source(settings, quantity) for quantity in ("current_a", "pack_v", "link_v")))
+
+
+def spare(settings: Settings, used: Source) -> Source:
+    """Who else measures the current, fast enough to protect the pack by; NONE where nobody does."""
+    other = Source.SHUNT if used is Source.AFE else Source.AFE
+    shunt = settings.shunt.settings.measures if settings.shunt is not None else frozenset()
+    measures = shunt if other is Source.SHUNT else settings.afe.settings.measures
+    if used is Source.NONE or "current_a" not in measures:
+        return Source.NONE
+    return other if seen_s(settings, other) + 2.0 * settings.timing.tick_s <= OVER_CURRENT_S else Source.NONE
 
 
 def _source(settings: Settings, quantity: Quantity) -> Source:

@@ -36,6 +36,9 @@ class Doubt(IntFlag):
     PROBE_RANGE = 64  # a probe is open, shorted or lost
     PROBES_FEW = 128  # fewer good probes than required
     RESET = 256  # the chip lost its settings
+    CURRENT_SUSPECT = 512  # of two currents that disagree one is suspected, and the other is gone by
+    CURRENT_CONTRADICTED = 1024  # the cells' voltage moves as the current in use does not
+    TERMINALS = 2048  # the pack's terminals against the cells
 
 
 @dataclass(frozen=True, slots=True)

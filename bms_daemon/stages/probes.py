@@ -20,11 +20,13 @@ from bms_daemon.model import (
     Control,
     Doubt,
     Estimate,
+    FloatArray,
     Limits,
     Measured,
     PackState,
     Pins,
     Quality,
+    TempScan,
     Trip,
 )
 
@@ -184,8 +186,20 @@ def shunt_lost(scene: Scene) -> float:
 
 
 def current_mismatch(scene: Scene) -> float:
-    """The shunt is compared with nothing while the AFE is late."""
-    return _doubt(scene, Doubt.CURRENT_MISMATCH, scene.scan) if scene.measured.cells.quality is Quality.GOOD else NAN
+    """1: one is suspected, and the other is gone by; 2: nobody knows. The shunt alone is compared with nothing."""
+    if scene.measured.cells.quality is not Quality.GOOD:
+        return NAN
+    if scene.measured.doubts & Doubt.CURRENT_SUSPECT:
+        return 1.0
+    return 2.0 * _doubt(scene, Doubt.CURRENT_MISMATCH, scene.scan)
+
+
+def current_contradicted(scene: Scene) -> float:
+    return _doubt(scene, Doubt.CURRENT_CONTRADICTED, scene.scan)
+
+
+def terminals_apart(scene: Scene) -> float:
+    return _doubt(scene, Doubt.TERMINALS, scene.scan)
 
 
 def current_when_open_a(scene: Scene) -> float:
@@ -228,6 +242,22 @@ def min_probe(scene: Scene) -> int:
 
 def probe_range(scene: Scene) -> float:
     return _doubt(scene, Doubt.PROBE_RANGE, scene.measured.temps.value)
+
+
+def hottest_spread_k(scene: Scene) -> float:
+    """How far a probe is from the middle of all of them."""
+    temps = scene.measured.temps.value
+    return float(np.nanmax(_apart_k(temps))) if temps else NAN
+
+
+def spread_probe(scene: Scene) -> int:
+    temps = scene.measured.temps.value
+    return int(np.nanargmax(_apart_k(temps))) + 1 if temps else 0
+
+
+def _apart_k(temps: TempScan) -> FloatArray:
+    apart_k: FloatArray = np.abs(temps.probe_degc - np.nanmedian(temps.probe_degc))
+    return apart_k
 
 
 def probes_few(scene: Scene) -> float:

@@ -131,7 +131,8 @@ RULES: tuple[Rule, ...] = (
     Rule("over_current_charge", 17, "S31", D.ELECTRICAL, G.CURRENT, probes.charge_a, (Rung(R.OPEN, _over_charge_a, samples=2),)),
     Rule("short_circuit", 18, "S32", D.ELECTRICAL, G.CELLS_TRIED, probes.short_circuit, (Rung(R.OPEN, latch=True),)),
     Rule("shunt_lost", 19, "S33 S39 S43", D.COMMUNICATION, G.TICK, probes.shunt_lost, (Rung(R.STOP, lambda _: 1.5),)),
-    Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch, (Rung(R.WARN, samples=3), Rung(R.STOP, samples=8))),
+    Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch,
+         (Rung(R.INHIBIT, samples=3, derate=0.5), Rung(R.STOP, lambda _: 1.5, samples=8))),
     Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CURRENT, probes.current_when_open_a,
          (Rung(R.SECOND, probes.quiet_a, samples=2, latch=True),)),
     Rule("over_temperature", 22, "S48", D.THERMAL, G.TEMPS, probes.max_degc,
@@ -181,6 +182,13 @@ RULES: tuple[Rule, ...] = (
          (Rung(R.WARN, _some_changes), Rung(R.OPEN, _many_changes, latch=True))),
     Rule("estimator_restarted", 52, "P17", D.COMPUTE, G.TICK, probes.estimator_recovering, (Rung(R.DERATE, derate=0.5),)),
     Rule("soc_catching_up", 53, "P18", D.COMPUTE, G.TICK, probes.soc_lag, (Rung(R.WARN, _much_lag),)),
+    Rule("current_contradicted", 54, "S34 S35 S36", D.SENSOR, G.TICK, probes.current_contradicted,
+         (Rung(R.WARN, hold_s=2.0), Rung(R.STOP, hold_s=10.0))),
+    Rule("terminals_mismatch", 55, "S12 S52", D.SENSOR, G.TICK, probes.terminals_apart, (Rung(R.INHIBIT, hold_s=2.0),)),
+    Rule("temperature_spread", 56, "S47 S51", D.THERMAL, G.TEMPS, probes.hottest_spread_k,
+         (Rung(R.WARN, lambda s: s.temperature.spread_k, samples=3, slack=TEMPERATURE_SLACK_DEGC),
+          Rung(R.DERATE, lambda s: s.temperature.spread_k, samples=3, hold_s=30.0, slack=TEMPERATURE_SLACK_DEGC, derate=0.5)),
+         probes.spread_probe),
 )  # fmt: skip
 
 CODES: dict[str, int] = {rule.code: rule.number for rule in RULES}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source
+from bms_daemon.config.senses import Senses, Source, spare
 from bms_daemon.model import (
     AfeScan,
     Channel,
@@ -23,10 +24,13 @@ from bms_daemon.model import (
 )
 from bms_daemon.stages.channel import Ages, Trail, follow
 from bms_daemon.stages.plausible import doubt_cells, doubt_temps, judge_shunt
+from bms_daemon.stages.redundancy import current_doubts, terminal_doubts, trusted
 from bms_daemon.stages.terminals import terminals
+from bms_daemon.stages.witness import Witness, hear, span_ohm
 
 T = TypeVar("T")
 PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
+VOTED = Doubt.CURRENT_SUSPECT | Doubt.CURRENT_CONTRADICTED | Doubt.TERMINALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class ValidateState:
     conversions: int = -1
     converted_s: float = float("-inf")
     span: Span = Span()
+    witness: Witness = field(default_factory=Witness)
     doubts: Doubt = Doubt.NONE
     trips: Trip = Trip.NONE
     late_since_s: float = float("inf")
@@ -75,6 +80,8 @@ class SourceAges:
     """Ages of every source and who measures the terminals, worked out once from the configuration."""
 
     senses: Senses
+    spare: Source  # of the current
+    span_ohm: tuple[float, float]
     cells: Ages
     temps: Ages
     shunt: Ages
@@ -86,7 +93,9 @@ class SourceAges:
         shunt_s = settings.shunt.period_s if settings.shunt else 1.0
         vcu_s = settings.can.vcu_timeout_s
         return cls(
-            Senses.of(settings),
+            senses := Senses.of(settings),
+            spare(settings, senses.current),
+            span_ohm(pack_cell(settings)),
             Ages.of_period(settings.afe.scan_period_s),
             Ages.of_period(settings.afe.temp_period_s),
             Ages.of_period(shunt_s),
@@ -150,7 +159,11 @@ def validate(
         cells, temps = _frozen(cells), _frozen(temps)
     trips = raw.cells.value.trips if cells.tried and raw.cells and raw.cells.value else state.trips
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
-    known = terminals(ages.senses, cells, shunt)
+    witness = hear(state.witness, cells, shunt, terminals(ages.senses, cells, shunt).pack_v, ages.span_ohm, now_s)
+    suspected = state.doubts & Doubt.CURRENT_SUSPECT
+    doubts |= current_doubts(witness, ages.senses, ages.spare, doubts | suspected)
+    doubts |= terminal_doubts(witness, state.doubts, settings)
+    known = terminals(trusted(witness, ages.senses, ages.spare, doubts), cells, shunt)
     measured = Measured(
         now_s=now_s,
         dt_s=_dt_s(state.now_s, now_s, settings.timing.tick_s),
@@ -186,6 +199,7 @@ def validate(
         conversions,
         converted_s,
         span,
+        witness,
         doubts,
         trips,
         late_since_s,
@@ -218,7 +232,7 @@ def _doubts(
     check_temps: _TempCheck,
 ) -> Doubt:
     """Doubts stand until their source brings something else; a failed attempt settles nothing."""
-    kept = last
+    kept = last & ~VOTED
     if cells.tried:
         kept = (kept & (PROBE_DOUBTS | Doubt.CURRENT_MISMATCH)) | check_cells.doubts
     if temps.tried:

@@ -66,6 +66,7 @@ def state(s: Snapshot) -> dict[str, float]:
         "DischargeCommand": s.command.discharge,
         "MainState": pin(s, "main_aux_closed"),
         "MainReadback": s.actuated.main if s.actuated.ok else 2,
+        "NegativeState": pin(s, "main_negative_aux_closed"),
         "PrechargeState": pin(s, "precharge_aux_closed"),
         "PrechargeReadback": s.actuated.precharge if s.actuated.ok else 2,
         "OpenPending": s.control.open_pending,

@@ -21,7 +21,8 @@ def two(weld_a: float = 1500.0) -> PowerPath:
 
 @pytest.mark.parametrize(
     ("coils", "link_v"),
-    [(PRECHARGING, 51.2), (Coils(False, True, False), 0.0), (Coils(False, False, True), 0.0), (Coils(True, False), 0.0)],
+    [(PRECHARGING, 51.2), (Coils(False, True, False), 0.0), (Coils(False, False, True), 0.0),
+     (Coils(True, False), 0.0)],
 )
 def test_a_link_is_fed_only_through_both_poles(coils: Coils, link_v: float) -> None:
     path = two()

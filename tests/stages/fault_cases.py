@@ -49,6 +49,10 @@ def heat(probe_degc: float) -> Parts:
     return {"temps": temps(probe_degc, probe_degc)}
 
 
+def apart(probe_degc: float) -> Parts:
+    return {"temps": temps(20.0, probe_degc, 20.0)}
+
+
 def doubt(*doubts: m.Doubt) -> Parts:
     return {"doubts": m.Doubt(sum(doubts))}
 
@@ -114,8 +118,10 @@ CASES = (
     Case("short_circuit", 0, R.OPEN, of(trips=m.Trip.SHORT_CIRCUIT), of(trips=m.Trip.INTERNAL), latch=True,
          unknown=NO_CELLS),
     Case("shunt_lost", 0, R.STOP, late("shunt", Q.FAILED, 0), late("shunt", Q.HELD, m.ShuntReading(0.0))),
-    Case("current_mismatch", 0, R.WARN, doubt(D.CURRENT_MISMATCH), FINE, 3, unknown=late("cells", Q.HELD, scan())),
-    Case("current_mismatch", 1, R.STOP, doubt(D.CURRENT_MISMATCH), FINE, 8, unknown=late("cells", Q.HELD, scan())),
+    Case("current_mismatch", 0, R.INHIBIT, doubt(D.CURRENT_MISMATCH, D.CURRENT_SUSPECT), FINE, 3,
+         unknown=late("cells", Q.HELD, scan())),
+    Case("current_mismatch", 1, R.STOP, doubt(D.CURRENT_MISMATCH),
+         doubt(D.CURRENT_MISMATCH, D.CURRENT_SUSPECT), 8, unknown=late("cells", Q.HELD, scan())),
     Case("current_when_open", 0, R.SECOND, of(current_a=2.1), of(current_a=-2.0), 2, latch=True, unknown=NO_CELLS),
     Case("over_temperature", 0, R.BLOCK_D, heat(55.1), heat(55.0), 2, kept=heat(53.1), unknown=NO_TEMPS),
     Case("under_temperature_charge", 0, R.BLOCK_C, heat(1.9), heat(2.0), 2, kept=heat(3.9), unknown=NO_TEMPS),
@@ -174,5 +180,10 @@ CASES = (
     Case("contact_chatter", 0, R.WARN, pins(aux_changes=6), pins(aux_changes=5), unknown=NO_PINS),
     Case("estimator_restarted", 0, R.DERATE, {"estimate": m.Estimate(recovering=True)}, FINE),
     Case("soc_catching_up", 0, R.WARN, {"estimate": m.Estimate(soc_lag=0.101)}, {"estimate": m.Estimate(soc_lag=0.1)}),
+    Case("current_contradicted", 0, R.WARN, doubt(D.CURRENT_CONTRADICTED), FINE, 1, 2.0, unknown=BLIND),
+    Case("current_contradicted", 1, R.STOP, doubt(D.CURRENT_CONTRADICTED), FINE, 1, 10.0, unknown=BLIND),
+    Case("terminals_mismatch", 0, R.INHIBIT, doubt(D.TERMINALS), FINE, 1, 2.0, unknown=BLIND),
+    Case("temperature_spread", 0, R.WARN, apart(35.1), apart(35.0), 3, kept=apart(33.1), unknown=NO_TEMPS),
+    Case("temperature_spread", 1, R.DERATE, apart(4.9), apart(5.0), 3, 30.0, kept=apart(6.9), unknown=NO_TEMPS),
     Case("contact_chatter", 1, R.OPEN, pins(aux_changes=11), pins(aux_changes=10), latch=True, unknown=NO_PINS),
 )  # fmt: skip
