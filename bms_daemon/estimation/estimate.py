@@ -8,7 +8,7 @@ from math import exp, inf, isfinite, nan
 import numpy as np
 
 from bms_daemon.estimation.cells import Cells, begin, follow
-from bms_daemon.estimation.counting import Counting, count, handed_over
+from bms_daemon.estimation.counting import Counting, Sample, Sight, count, handed_over
 from bms_daemon.estimation.hearsay import believe, kept_soc
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.estimation.soc import Reading
@@ -23,6 +23,8 @@ LOAD_S = 120.0  # memory of the mean load for which energy and times are told
 REST_S = 1800.0  # a pack that was at rest for so long has rested
 TRAVELLED = 0.2  # whoever has counted so much of a capacity beside the voltage knows where the cells are
 RECOVERY_S = 600.0  # after which an estimator that began anew is believed as before
+BRIDGE_S = 100.0  # for which a sensor's counter tells what flowed unseen; longer is more than one step of the filter
+OVER = 1.5  # of the largest permitted current: what may flow until somebody opens
 MONITOR_SIGMA = 0.05  # of a battery monitor that counts by itself
 
 
@@ -31,7 +33,8 @@ class EstimateState:
     """``cells`` is None until the first scan. ``load_a`` is the mean of the last minutes.
 
     ``vouched``: somebody knew where the charge started, or the pack has rested or travelled far since. ``restarted_s``:
-    when the estimator last had to begin anew.
+    when the estimator last had to begin anew. ``sighted``: cells and count as they were when the current was still
+    known, while it is not.
     """
 
     estimate: Estimate = field(default_factory=Estimate)
@@ -42,6 +45,7 @@ class EstimateState:
     loaded_s: float = nan  # when more than a rest current last flowed
     vouched: bool = False
     restarted_s: float = -inf
+    sighted: tuple[Cells, Counting] | None = None
 
 
 def resume(survivor: Survivor | None) -> EstimateState:
@@ -85,9 +89,9 @@ def estimate(measured: Measured, state: EstimateState, model: PackModel) -> tupl
     """Take what this tick brought. Without a new scan nothing is counted; a gap adds uncertainty, not charge."""
     scan, restarts = measured.cells.value, state.estimate.restarts
     if measured.current_fresh:
-        state = _counted(state, measured.current_a, measured.current_s, model)
+        state = _counted(state, Sample(measured.current_s, measured.current_a, measured.charge_ah), model)
     elif measured.current_a != measured.current_a and measured.cells.fresh:
-        state = _counted(state, nan, measured.cells.time_s, model)
+        state = _counted(state, Sample(measured.cells.time_s, nan), model)
     if scan is not None and measured.cells.fresh:
         due = state.counting.span_s >= PERIOD_S - 0.5 * model.scan_period_s
         if due or (state.estimate.power is None and measured.temps.quality is not Quality.FAILED):
@@ -118,16 +122,34 @@ def _without_what_is_lost(state: EstimateState, measured: Measured) -> EstimateS
     return replace(state, estimate=known)
 
 
-def _counted(state: EstimateState, current_a: float, at_s: float, model: PackModel) -> EstimateState:
+def _counted(state: EstimateState, sample: Sample, model: PackModel) -> EstimateState:
     """Take a sample of the current; NaN where it is not known any more."""
-    possible = abs(current_a) <= USUAL.insane_c * model.cell.capacity_ah
-    counting = count(state.counting, at_s, current_a if possible else nan, model.gap_s)
-    resting = not counting.blind and abs(current_a) <= REST_C * model.cell.capacity_ah
-    loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else at_s
+    possible = abs(sample.current_a) <= USUAL.insane_c * model.cell.capacity_ah
+    sample = sample if possible else Sample(sample.at_s, nan)
+    sight = Sight(model.gap_s, BRIDGE_S, OVER * max(model.bounds.charge_max_a, model.bounds.discharge_max_a))
+    state = _seen_again(state, sample, sight) if possible else _lost_sight(state)
+    counting = count(state.counting, sample, sight)
+    resting = not counting.blind and abs(sample.current_a) <= REST_C * model.cell.capacity_ah
+    loaded_s = state.loaded_s if resting and state.loaded_s == state.loaded_s else sample.at_s
     now = replace(
         state.estimate, charge_throughput_ah=counting.charged_ah, discharge_throughput_ah=counting.discharged_ah
     )
     return replace(state, estimate=now, counting=counting, loaded_s=loaded_s)
+
+
+def _lost_sight(state: EstimateState) -> EstimateState:
+    if state.sighted is not None or state.cells is None:
+        return state
+    return replace(state, sighted=(state.cells, state.counting))
+
+
+def _seen_again(state: EstimateState, sample: Sample, sight: Sight) -> EstimateState:
+    """Where the sensor has counted on unseen, the steps that the estimators took blindly are undone."""
+    if state.sighted is None:
+        return state
+    cells, counting = state.sighted
+    state = replace(state, sighted=None)
+    return state if count(counting, sample, sight).blind else replace(state, cells=cells, counting=counting)
 
 
 def _looked(

@@ -115,6 +115,80 @@ def test_a_cell_that_nobody_sees_gets_less_certain_and_the_others_do_not() -> No
     assert sigma[1] > sigma[0] == pytest.approx(sigma[2])
 
 
+# ------------------------------------------------------------------ a sensor that counts by itself
+class Counted(Pack):
+    """Voltages say nothing; a current sensor's own counter goes on while the daemon does not see it."""
+
+    def __init__(self, model: PackModel = LFP) -> None:
+        super().__init__(model, HALF)
+        self.charge_ah = -40.0
+
+    def step(self, flows_a: float, **told: Any) -> m.Estimate:
+        """A tick in which this flows; what is told differs by name."""
+        self.now_s += 0.1
+        self.charge_ah += flows_a * 0.1 / 3600.0
+        usual = {"cells": scan([NAN] * 4), "current_a": flows_a, "charge_ah": self.charge_ah}
+        found, self.state = estimate(measured(self.now_s, **(usual | told)), self.state, self.model)
+        return found
+
+    def flow(self, seconds: float, flows_a: float, **told: Any) -> m.Estimate:
+        for _ in range(round(seconds / 0.1)):
+            found = self.step(flows_a, **told)
+        return found
+
+    def unseen(self, seconds: float, flows_a: float) -> m.Estimate:
+        """Cells are scanned, the sensor's bus is broken."""
+        return self.flow(seconds, flows_a, current_a=NAN, charge_ah=NAN, current_fresh=False)
+
+
+def test_a_sensor_that_counts_unseen_leaves_no_gap() -> None:
+    pack, watched = Counted(), Counted()
+    for each in (pack, watched):
+        before = each.flow(30.0, -90.0)
+    during = pack.unseen(60.0, -90.0)
+    watched.flow(60.0, -90.0)
+    assert during.discharge_throughput_ah == before.discharge_throughput_ah, "it never guesses"
+    assert during.soc_sigma > before.soc_sigma + 0.005
+    found, seen = pack.flow(3.0, -90.0), watched.flow(3.0, -90.0)
+    assert found.discharge_throughput_ah == pytest.approx(seen.discharge_throughput_ah)
+    assert before.soc - found.soc == pytest.approx(63.0 * 90.0 / 3600.0 / 100.0, rel=0.01)
+    assert (found.soc, found.soc_sigma) == pytest.approx((seen.soc, seen.soc_sigma), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "again"),
+    [(5.0, {"charge_ah": NAN}), (5.0, {"charge_ah": -0.1}), (110.0, {})],
+    ids=["no counter", "begun anew", "too long"],
+)
+def test_a_gap_that_no_counter_tells_stays_one(seconds: float, again: dict[str, Any]) -> None:
+    pack = Counted()
+    before = pack.flow(30.0, -90.0)
+    blind = pack.unseen(seconds, -90.0)
+    pack.step(-90.0, **again)
+    found = pack.flow(2.0, -90.0)
+    passed_ah = found.discharge_throughput_ah - before.discharge_throughput_ah
+    assert passed_ah == pytest.approx(2.0 * 90.0 / 3600.0, abs=0.003)
+    assert found.soc_sigma == pytest.approx(blind.soc_sigma, rel=0.2)
+    assert pack.state.sighted is None
+
+
+def test_what_the_counter_says_beside_an_impossible_current_is_not_believed() -> None:
+    pack = Counted()
+    before = pack.flow(30.0, -90.0)
+    found = pack.flow(5.0, -90.0, current_a=1e6)
+    assert found.discharge_throughput_ah == before.discharge_throughput_ah
+    found = pack.flow(1.0, -90.0)
+    assert found.discharge_throughput_ah == pytest.approx(36.0 * 90.0 / 3600.0, rel=0.01), "the gap is bridged"
+
+
+def test_a_sensor_that_is_lost_before_the_first_scan_is_nothing_to_go_back_to() -> None:
+    pack = Counted()
+    pack.flow(30.0, -90.0, cells=channel(None))
+    pack.unseen(1.0, -90.0)
+    pack.flow(2.0, -90.0)
+    assert pack.state.cells is not None and pack.state.sighted is None
+
+
 # ------------------------------------------------------------------ starting
 def test_the_journal_is_believed_where_the_voltage_says_nothing() -> None:
     found = Pack(LFP, replace(HALF, charge_throughput_ah=120.0, discharge_throughput_ah=80.0)).scan(0.0, 3.295)
