@@ -16,8 +16,8 @@ from bms_daemon.drivers import ltc681x_parts as parts
 from bms_daemon.drivers import ntc
 from bms_daemon.drivers.ltc681x_chain import Chain
 from bms_daemon.drivers.ltc681x_checks import CHECKS, MARGIN_S, loose_wires
-from bms_daemon.drivers.ltc681x_codec import COUNT_V, Answer, Status
-from bms_daemon.drivers.ltc681x_parts import EMPTY, NORMAL
+from bms_daemon.drivers.ltc681x_codec import COUNT_V, Status
+from bms_daemon.drivers.ltc681x_parts import EMPTY, NORMAL, REFERENCE
 from bms_daemon.drivers.ltc681x_settings import Settings
 from bms_daemon.model import AfeScan, BusFault, FloatArray, TempScan, Trip
 from bms_daemon.ports import SpiBus
@@ -35,8 +35,8 @@ class Driver:
         self._settings, self._part = settings, settings.chip
         self._chain = Chain(bus, len(settings.cells), settings.spi_hz)
         self._codes = codec.limit_codes(settings.under_voltage_v, settings.over_voltage_v)
-        self._configuration = codec.configuration(*self._codes)
         self._wired = _fitted(settings.cells, self._part.cells)
+        self._configuration = codec.configuration(*self._codes, np.zeros_like(self._wired))
         self._probes = _fitted(settings.probes, self._part.gpios)
         self._loose = np.zeros(self._wired.shape, dtype=bool)  # cells with a loose wire at either end
         self._wrong: dict[str, str] = {}  # what is wrong by the check that found it
@@ -67,11 +67,13 @@ class Driver:
         await asyncio.sleep(part.cell_time_s + MARGIN_S)
         await chain.send(codec.command(parts.ADSTAT | NORMAL))
         begun_s = asyncio.get_running_loop().time()
-        held, *cells = await chain.read(parts.RDCFGA, *part.groups)
+        found = await chain.read(*part.configuration, *part.groups)
+        held, cells = found[: len(part.configuration)], found[len(part.configuration) :]
         await asyncio.sleep(max(0.0, begun_s + part.stat_time_s + MARGIN_S - asyncio.get_running_loop().time()))
-        sums, flags = await chain.read(parts.RDSTATA, parts.RDSTATB)
-        was_reset = not codec.same_configuration(held.data, self._configuration).all()
-        return self._scan_of(cells, sums.words, codec.decode_status(flags.data), was_reset)
+        sums, *flags = await chain.read(*part.status)
+        was_reset = not codec.same_configuration(codec.data_of(held), self._configuration).all()
+        status = codec.decode_status(part.cells, *(each.data for each in flags))
+        return self._scan_of(codec.words_of(cells), sums.words, status, was_reset)
 
     async def scan_temps(self) -> TempScan:
         """Thermistors device by device, and the hottest die; then one of the chips' own checks.
@@ -81,9 +83,9 @@ class Driver:
         chain, part = self._chain, self._part
         await chain.send(codec.command(parts.CLRAUX), codec.command(parts.ADAX | NORMAL))
         await asyncio.sleep(part.aux_time_s + MARGIN_S)
-        held, sums, *pins = await chain.read(parts.RDCFGA, parts.RDSTATA, *parts.RDAUX)
-        words = np.concatenate([found.words for found in pins], axis=1)
-        self._require_pins(held.data, words)
+        sums, *found = await chain.read(parts.RDSTATA, *part.configuration, *part.aux)
+        words = codec.words_of(found[len(part.configuration) :])[:, : part.gpios + 1]
+        self._require_pins(codec.data_of(found[: len(part.configuration)]), words)
         scan = TempScan(self._probe_degc(words), self._die_degc(sums.words))
         await self._check()
         return scan
@@ -105,22 +107,30 @@ class Driver:
         (further,) = await self._chain.try_read([parts.RDCFGA], devices + 1)
         if further.good[devices]:
             raise BusFault("refused", f"the chain has more than the {devices} devices that are configured")
+        (highest,) = await self._chain.try_read([self._part.groups[-1]], devices)
+        self._refuse(highest.silent, "has fewer cells than")
         if self._part.foreign is not None:
             (foreign,) = await self._chain.try_read([self._part.foreign], devices)
-            if foreign.good.any():
-                device = int(np.argmax(foreign.good)) + 1
-                raise BusFault("refused", f"device {device} has more cells than a {self._settings.part}")
+            self._refuse(foreign.good, "has more cells than")
+
+    def _refuse(self, wrong: np.ndarray, what: str) -> None:
+        if wrong.any():
+            raise BusFault("refused", f"device {int(np.argmax(wrong)) + 1} {what} an {self._settings.part}")
 
     async def _configure(self) -> None:
         """Write, let the reference settle, and compare with what every device then holds."""
-        await self._chain.send(codec.write(parts.WRCFGA, [self._configuration] * self._chain.devices))
+        await self._write()
         await asyncio.sleep(self._part.reference_s)
-        (held,) = await self._chain.read(parts.RDCFGA)
-        same = codec.same_configuration(held.data, self._configuration)
+        held = codec.data_of(await self._chain.read(*self._part.configuration))
+        same = codec.same_configuration(held, self._configuration)
         if not same.all():
             device = int(np.argmin(same))
-            found = held.data[device].tobytes().hex(" ")
+            found = held[device].tobytes().hex(" ")
             raise BusFault("refused", f"device {device + 1} holds {found} as configuration")
+
+    async def _write(self) -> None:
+        groups = np.split(self._configuration, len(self._part.configure), axis=1)
+        await self._chain.send(*map(codec.write, self._part.configure, groups))
 
     async def _check(self) -> None:
         """The next of the checks in turn; what it finds stands until it finds nothing."""
@@ -143,8 +153,7 @@ class Driver:
             self._wrong[what] = wrong
 
     # -------------------------------------------------------------- values
-    def _scan_of(self, cells: list[Answer], sums: np.ndarray, status: Status, was_reset: bool) -> AfeScan:
-        words = np.concatenate([found.words for found in cells], axis=1)
+    def _scan_of(self, words: np.ndarray, sums: np.ndarray, status: Status, was_reset: bool) -> AfeScan:
         converted = words[self._wired] != EMPTY
         self._conversions += bool(converted.all())
         cell_v = np.where(words == EMPTY, 0, words) * COUNT_V
@@ -176,10 +185,10 @@ class Driver:
     def _probe_degc(self, words: np.ndarray) -> FloatArray:
         """Of thermistors (probes,); NaN for those whose reference is wrong or that were not converted."""
         settings = self._settings
-        reference_v = words[:, 5] * COUNT_V
+        reference_v = words[:, REFERENCE] * COUNT_V
         self._note("reference", _outside("reference", reference_v, _REFERENCE_V))
         sane = (reference_v >= _REFERENCE_V[0]) & (reference_v <= _REFERENCE_V[1])
-        pins, reference = words[:, : self._part.gpios].astype(float), words[:, 5:6].astype(float)
+        pins, reference = np.delete(words, REFERENCE, axis=1).astype(float), words[:, [REFERENCE]].astype(float)
         ohm = settings.thermistor_series_ohm * pins / np.maximum(reference - pins, 1.0)
         degc = ntc.degc(ohm, settings.thermistor_r25_ohm, settings.thermistor_beta_k)
         found: FloatArray = np.where(sane[:, None], degc, np.nan)[self._probes]

@@ -43,6 +43,8 @@ class Chain:
         spoilt = [at for at, found in enumerate(answers) if not found.good.all()]
         if spoilt:
             self.retries += 1
+            if any(answers[at].silent.any() for at in spoilt):
+                self._heard_s = NEVER_S  # who lost its supply sleeps: the chain is woken before it is asked again
             again = await self.try_read([codes[at] for at in spoilt], self.devices)
             for at, found in zip(spoilt, again, strict=True):
                 answers[at] = found
@@ -53,7 +55,7 @@ class Chain:
     async def try_read(self, codes: Sequence[int], devices: int) -> list[Answer]:
         """The same without judging, from a chain that may be of another length."""
         raw = await self._exchange([SpiFrame(codec.read(code, devices)) for code in codes])
-        return [codec.answer(each, devices) for each in raw]
+        return codec.answers(raw, devices)
 
     async def _exchange(self, frames: list[SpiFrame]) -> list[bytes]:
         """Frames, with what wakes the link in front of them where it has been silent."""

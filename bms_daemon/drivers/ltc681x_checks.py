@@ -13,7 +13,6 @@ import numpy as np
 from bms_daemon.drivers import ltc681x_codec as codec
 from bms_daemon.drivers import ltc681x_parts as parts
 from bms_daemon.drivers.ltc681x_chain import Chain
-from bms_daemon.drivers.ltc681x_codec import Answer
 from bms_daemon.drivers.ltc681x_parts import NORMAL, Part
 from bms_daemon.model import FloatArray
 
@@ -31,7 +30,7 @@ async def cell_converters(chain: Chain, part: Part) -> str:
 
 
 async def pin_converters(chain: Chain, part: Part) -> str:
-    return await _patterns(chain, part, parts.AXST, part.aux_time_s, parts.RDAUX, "pin converter")
+    return await _patterns(chain, part, parts.AXST, part.aux_time_s, part.aux, "pin converter", part.gpios + 1)
 
 
 async def status_converters(chain: Chain, part: Part) -> str:
@@ -39,7 +38,9 @@ async def status_converters(chain: Chain, part: Part) -> str:
 
 
 async def overlap(chain: Chain, part: Part) -> str:
-    """One cell by two converters."""
+    """One cell by two converters, where it is known which."""
+    if not part.overlap:
+        return ""
     await _convert(chain, part.cell_time_s, codec.command(parts.CLRCELL), codec.command(parts.ADOL | NORMAL))
     (found,) = await chain.read(parts.RDCV[2])
     seventh, eighth = found.words[:, 0].astype(int), found.words[:, 1].astype(int)
@@ -49,15 +50,14 @@ async def overlap(chain: Chain, part: Part) -> str:
 async def redundancy(chain: Chain, part: Part) -> str:
     """Every pin by two converters."""
     await _convert(chain, 2.0 * part.aux_time_s, codec.command(parts.CLRAUX), codec.command(parts.ADAXD | NORMAL))
-    answers = await chain.read(*parts.RDAUX)
-    words = _words(answers)
+    words = codec.words_of(await chain.read(*part.aux))[:, : part.gpios + 1]
     return _first("pin converters disagree", np.any(words >= REDUNDANCY_CODE, axis=1))
 
 
 async def multiplexers(chain: Chain, part: Part) -> str:
     await _convert(chain, part.diagnose_s, codec.command(parts.DIAGN))
     (found,) = await chain.read(parts.RDSTATB)
-    return _first("multiplexer test", codec.decode_status(found.data).mux_fail)
+    return _first("multiplexer test", codec.decode_status(part.cells, found.data).mux_fail)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -90,22 +90,18 @@ async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wi
 async def _pulled(chain: Chain, part: Part, pull: int) -> FloatArray:
     for _ in range(OPEN_RUNS):
         await _convert(chain, part.cell_time_s, codec.command(parts.ADOW | NORMAL | pull))
-    volts: FloatArray = _words(await chain.read(*part.groups)) * codec.COUNT_V
+    volts: FloatArray = codec.words_of(await chain.read(*part.groups)) * codec.COUNT_V
     return volts
 
 
-def _words(answers: list[Answer]) -> np.ndarray:
-    """Groups side by side, uint16 (devices, 3 * groups)."""
-    return np.concatenate([found.words for found in answers], axis=1)
-
-
 async def _patterns(
-    chain: Chain, part: Part, test: int, time_s: float, groups: tuple[int, ...], what: str
+    chain: Chain, part: Part, test: int, time_s: float, groups: tuple[int, ...], what: str, words: int | None = None
 ) -> str:
+    """Of the groups' words, the first ``words`` are converted."""
     for pattern, wanted in parts.PATTERNS:
         await _convert(chain, time_s, codec.command(test | NORMAL | pattern))
-        answers = await chain.read(*groups)
-        wrong = _first(f"{what} test", (_words(answers) != wanted).any(axis=1))
+        found = codec.words_of(await chain.read(*groups))[:, :words]
+        wrong = _first(f"{what} test", (found != wanted).any(axis=1))
         if wrong:
             return wrong
     return ""

@@ -17,7 +17,10 @@ SLOT = GROUP + 2  # with its checksum
 _POLYNOMIAL, _SEED, _TOP = 0x4599, 0x0010, 0x4000
 _SLACK = 1e-6  # of a code: an exact multiple must not fall to the next one by its last bit
 _LIMIT_STEPS = 16  # of a count, of the chip's voltage limits
-_REFON, _PULL_DOWNS_OFF, _LIMIT_MAX = 0x04, 0xF8, 0xFFF
+_REFON, _PULL_DOWNS_OFF, _FURTHER_PULL_DOWNS_OFF, _LIMIT_MAX = 0x04, 0xF8, 0x0F, 0xFFF
+_FIRST_CELLS = 12  # whose switches are in CFGA
+_DCC = np.r_[32:44, 52:58]  # bits of the switches of cells 1 to 18, through CFGA and CFGB
+_COMPARED = np.frombuffer(bytes.fromhex("05ffffffffff" "f0ff00000000"), dtype=np.uint8)
 
 
 def _table() -> tuple[int, ...]:
@@ -41,15 +44,36 @@ def pec15(data: bytes) -> int:
     return remainder << 1
 
 
+def _weights() -> np.ndarray:
+    """uint16 (6, 256): what each byte adds at each place of a group; the code of six zeros is in the first place."""
+    table = np.array(_PEC, dtype=np.uint16)
+    rows = [table]
+    for _ in range(GROUP - 1):
+        rows.insert(0, (rows[0] << 8 ^ table[rows[0] >> 7]) & 0x7FFF)
+    weights: np.ndarray = np.stack(rows) << 1
+    weights[0] ^= pec15(bytes(GROUP))
+    return weights
+
+
+_WEIGHTS, _PLACES = _weights(), np.arange(GROUP)
+
+
+def group_codes(groups: np.ndarray) -> np.ndarray:
+    """The codes of many groups at once: uint8 (..., 6) to uint16 (...). A checksum is a sum: of its bytes' shares."""
+    codes: np.ndarray = np.bitwise_xor.reduce(_WEIGHTS[_PLACES, groups], axis=-1)
+    return codes
+
+
 def command(code: int) -> bytes:
     """Two bytes and their code, which every device of the chain hears."""
     data = code.to_bytes(2, "big")
     return data + pec15(data).to_bytes(2, "big")
 
 
-def write(code: int, groups: Sequence[bytes]) -> bytes:
-    """A command with a group for every device, the nearest first here, the farthest first on the wire."""
-    return command(code) + b"".join(group + pec15(group).to_bytes(2, "big") for group in reversed(groups))
+def write(code: int, groups: np.ndarray) -> bytes:
+    """A command with a group for every device, uint8 (devices, 6): the nearest first here, last on the wire."""
+    codes = group_codes(groups).astype(">u2")[:, None].view(np.uint8)
+    return command(code) + np.concatenate([groups, codes], axis=1)[::-1].tobytes()
 
 
 def read(code: int, devices: int) -> bytes:
@@ -74,13 +98,25 @@ class Answer:
         return self.data.view("<u2")
 
 
-def answer(raw: bytes, devices: int) -> Answer:
-    """What came back for ``read``; too few bytes count as ones."""
-    slots = np.frombuffer(raw[COMMAND:].ljust(SLOT * devices, b"\xff"), dtype=np.uint8, count=SLOT * devices)
-    slots = slots.reshape(devices, SLOT)
-    codes = [pec15(slot[:GROUP].tobytes()) for slot in slots]
-    sent = slots[:, GROUP].astype(np.uint16) << 8 | slots[:, GROUP + 1]
-    return Answer(np.ascontiguousarray(slots[:, :GROUP]), sent == np.array(codes), (slots == 0xFF).all(axis=1))
+def answers(raw: Sequence[bytes], devices: int) -> list[Answer]:
+    """What came back for each ``read``; too few bytes count as ones."""
+    room = SLOT * devices
+    whole = b"".join(each[COMMAND : COMMAND + room].ljust(room, b"\xff") for each in raw)
+    slots = np.frombuffer(whole, dtype=np.uint8).reshape(len(raw), devices, SLOT)
+    groups = np.ascontiguousarray(slots[..., :GROUP])
+    sent = slots[..., GROUP].astype(np.uint16) << 8 | slots[..., GROUP + 1]
+    good, silent = sent == group_codes(groups), (slots == 0xFF).all(axis=-1)
+    return [Answer(*found) for found in zip(groups, good, silent, strict=True)]
+
+
+def data_of(found: Sequence[Answer]) -> np.ndarray:
+    """Groups side by side, uint8 (devices, 6 * groups)."""
+    return np.concatenate([each.data for each in found], axis=1)
+
+
+def words_of(found: Sequence[Answer]) -> np.ndarray:
+    """Groups side by side, uint16 (devices, 3 * groups)."""
+    return data_of(found).view("<u2")
 
 
 def limit_codes(under_v: float, over_v: float) -> tuple[int, int]:
@@ -99,22 +135,35 @@ def limits_v(under: int, over: int) -> tuple[float, float]:
     return round((under + 1) * step_v, 9), round(over * step_v, 9)
 
 
-def configuration(under: int, over: int) -> bytes:
-    """CFGRA: reference on, thermistor pins free of their pull-downs, nothing discharged, no discharge timer."""
-    limits = over << 12 | under
-    return bytes((_PULL_DOWNS_OFF | _REFON,)) + limits.to_bytes(3, "little") + bytes(2)
+def configuration(under: int, over: int, discharge: np.ndarray) -> np.ndarray:
+    """CFGA of 12 cells, CFGA and CFGB of more: uint8 (devices, 6 or 12), from bool (devices, cells).
+
+    Reference on, thermistor pins free of their pull-downs, no discharge timer, and the switches that are on.
+    """
+    limits = (over << 12 | under).to_bytes(3, "little")
+    groups = bytes((_PULL_DOWNS_OFF | _REFON,)) + limits + bytes(2)
+    if discharge.shape[1] > _FIRST_CELLS:
+        groups += bytes((_FURTHER_PULL_DOWNS_OFF,)) + bytes(5)
+    bits = np.unpackbits(np.frombuffer(groups, dtype=np.uint8), bitorder="little")
+    every = np.tile(bits, (discharge.shape[0], 1))
+    every[:, _DCC[: discharge.shape[1]]] = discharge
+    return np.packbits(every, axis=1, bitorder="little")
 
 
-def same_configuration(held: np.ndarray, wanted: bytes) -> np.ndarray:
-    """bool (devices,): whether CFGRA (devices, 6) holds it. GPIO bits read the pins, DTEN a pin: they are left out."""
-    mask = np.array([0x05, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], dtype=np.uint8)
-    same: np.ndarray = ((held ^ np.frombuffer(wanted, dtype=np.uint8)) & mask == 0).all(axis=1)
+def discharging(held: np.ndarray, cells: int) -> np.ndarray:
+    """bool (devices, cells): switches that a configuration has on."""
+    return np.unpackbits(held, axis=1, bitorder="little")[:, _DCC[:cells]].astype(bool)
+
+
+def same_configuration(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """bool (devices,): whether devices hold it. GPIO bits read the pins, DTEN a pin: they are left out."""
+    same: np.ndarray = ((held ^ wanted) & _COMPARED[: held.shape[1]] == 0).all(axis=1)
     return same
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """STATB of every device: ``under`` and ``over`` bool (devices, 12); ``mux_fail`` and ``hot`` bool (devices,)."""
+    """Of every device: ``under`` and ``over`` bool (devices, cells); ``mux_fail`` and ``hot`` bool (devices,)."""
 
     digital_v: FloatArray
     under: np.ndarray
@@ -123,9 +172,14 @@ class Status:
     hot: np.ndarray
 
 
-def decode_status(data: np.ndarray) -> Status:
-    """uint8 (devices, 6): digital supply, two bits a cell, revision with two flags."""
-    bits = np.unpackbits(np.ascontiguousarray(data[:, 2:5]), axis=1, bitorder="little").astype(bool)
-    flags = data[:, 5]
-    digital_v = np.ascontiguousarray(data[:, :2]).view("<u2")[:, 0] * COUNT_V
-    return Status(digital_v, bits[:, 0::2], bits[:, 1::2], (flags & 0x02) != 0, (flags & 0x01) != 0)
+def decode_status(cells: int, statb: np.ndarray, auxd: np.ndarray | None = None) -> Status:
+    """Groups of uint8 (devices, 6): digital supply, two bits a cell, revision with two flags.
+
+    ``auxd`` holds the bits of cells 13 to 18, of parts that have them.
+    """
+    pairs = statb[:, 2:5] if auxd is None else np.concatenate([statb[:, 2:5], auxd[:, 4:6]], axis=1)
+    bits = np.unpackbits(pairs, axis=1, bitorder="little").astype(bool)
+    flags = statb[:, 5]
+    digital_v = np.ascontiguousarray(statb[:, :2]).view("<u2")[:, 0] * COUNT_V
+    under, over = bits[:, 0 : 2 * cells : 2], bits[:, 1 : 2 * cells : 2]
+    return Status(digital_v, under, over, (flags & 0x02) != 0, (flags & 0x01) != 0)

@@ -18,7 +18,7 @@ Ohms = Annotated[float, Field(gt=0.0, le=1e6)]
 class Settings(AfeTable):
     """Devices count from the one nearest to the host, cells from the lowest."""
 
-    part: Literal["ltc6811"] = "ltc6811"
+    part: Literal["ltc6811", "ltc6812", "ltc6813", "adbms1818"] = "ltc6811"
     cells: Counts = Field(description="Cells of each device, on its lowest inputs; the rest are tied to the top cell.")
     probes: Counts = Field(description="Thermistors of each device, on GPIO1 and up.")
     spi_hz: int = Field(ge=10_000, le=1_000_000, default=500_000)
@@ -63,10 +63,11 @@ class Settings(AfeTable):
         return sum(self.probes)
 
     def scan_time(self, series: int) -> ScanTime:
-        """Cells' conversion; the configuration, the cells and two groups of status of each device, and what asks."""
-        devices = len(self.cells)
-        groups = (len(self.chip.groups) + 3) * (COMMAND + SLOT * devices)
-        return ScanTime(self.chip.cell_time_s, (3 * COMMAND + groups) * 8.0 / self.spi_hz)
+        """Cells' conversion; the configuration, the cells and the status of each device, and what asks."""
+        chip = self.chip
+        frames = len(chip.configuration) + len(chip.groups) + len(chip.status)
+        sent = 3 * COMMAND + frames * (COMMAND + SLOT * len(self.cells))
+        return ScanTime(chip.cell_time_s, sent * 8.0 / self.spi_hz)
 
     def hardware_limits(self) -> dict[str, float]:
         under_v, over_v = limits_v(*limit_codes(self.under_voltage_v, self.over_voltage_v))

@@ -118,7 +118,7 @@ def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:
 
     data = settings.afe
     assert isinstance(data, Ltc681xData)
-    return Ltc681xChain(taps, data.cells, data.probes, seed=settings.seed)
+    return Ltc681xChain(taps, data.cells, data.probes, seed=settings.seed, part=data.part)
 
 
 def _bq769x0(settings: WorldSettings, taps: Taps) -> Chip:

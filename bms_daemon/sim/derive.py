@@ -52,7 +52,7 @@ def _bq76952(settings: Table) -> Table:
 
 
 def _ltc681x(settings: Table) -> Table:
-    given = {"spi_hz": settings["spi_hz"]} if "spi_hz" in settings else {}
+    given: Table = {name: settings[name] for name in ("part", "spi_hz") if name in settings}
     return {"cells": tuple(settings["cells"]), "probes": tuple(settings["probes"]), **given}
 
 

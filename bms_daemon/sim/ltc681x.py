@@ -1,4 +1,4 @@
-"""Emulator of a daisy chain of LTC6811 at register level: wake-up, commands with their codes, registers, watchdog.
+"""Emulator of a daisy chain of LTC681x at register level: wake-up, commands with their codes, registers, watchdog.
 
 Written from public register descriptions alone and shared with no driver, so that it can find a driver's mistakes.
 Times of wake-up are the data sheets' longest; what is not published is said in ltc681x_adc.
@@ -12,18 +12,18 @@ from math import inf
 
 import numpy as np
 
-from bms_daemon.sim.ltc681x_adc import AUX_S, CELL_S, DIAGNOSE_S, EMPTY, ONE_PAIR, STAT_S, Registers
+from bms_daemon.sim.ltc681x_adc import DIAGNOSE_S, EMPTY, ONE_PAIR, Registers
 from bms_daemon.sim.ltc681x_faults import Faults
-from bms_daemon.sim.ltc681x_pec import pec
+from bms_daemon.sim.ltc681x_parts import CELL_S, PARTS, STAT_S
+from bms_daemon.sim.ltc681x_pec import pec, pecs
 from bms_daemon.sim.taps import Taps
 
 WAKE_LOW_S, WAKE_S = 0.0002, 0.0004  # a pulse that wakes a sleeping device, and how long that takes
 IDLE_S, READY_S = 0.0055, 10e-6  # of silence until the ports idle, and a device's port to be ready again
 WATCHDOG_S = 2.0
 SLOT = 8
-READS = (
-    0x0002, 0x0004, 0x0006, 0x0008, 0x000A, 0x000C, 0x000E, 0x0010, 0x0012,
-)  # fmt: skip
+WRITES = {0x0001: 0, 0x0024: 6}
+"""Where the groups stand in the configuration."""
 _Match = tuple[int, int, Callable[["Ltc681xChain", int, float], None]]
 
 
@@ -39,9 +39,13 @@ class Ltc681xChain:
         r25_ohm: float = 10_000.0,
         beta_k: float = 3435.0,
         series_ohm: float = 10_000.0,
+        part: str = "ltc6811",
     ) -> None:
         self.faults = Faults()
-        self._make = partial(Registers, taps, self.faults, cells, probes, seed, r25_ohm, beta_k, series_ohm)
+        self._part = PARTS[part]
+        self._reads = self._part.reads
+        self._pins_low = np.where(np.arange(self._part.delivered.size) == 0, 0xFD, 0xFF).astype(np.uint8)  # DTEN
+        self._make = partial(Registers, self._part, taps, self.faults, cells, probes, seed, r25_ohm, beta_k, series_ohm)
         self._devices = len(cells)
         self._now_s = -inf
         self.power_on_reset()
@@ -89,7 +93,7 @@ class Ltc681xChain:
         tired = self._awake & (now_s - self._valid_s > WATCHDOG_S)
         self._awake &= ~tired
         self._ready_s[tired] = inf
-        self._registers.configuration[tired] = (0xF8, 0, 0, 0, 0, 0)
+        self._registers.configuration[tired] = self._part.delivered
 
     # ------------------------------------------------------------------ SpiTarget
     def frame(self, now_s: float, data: bytes, low_s: float) -> bytes:
@@ -127,10 +131,10 @@ class Ltc681xChain:
             self._valid_s[first] = now_s
 
     def _obey(self, command: int, data: bytes, heard: int, now_s: float, answer: bytearray) -> None:
-        if command in READS:
+        if command in self._reads:
             self._answer(command, heard, answer)
-        elif command == 0x0001:
-            self._configure(data, heard)
+        elif command in WRITES:
+            self._configure(WRITES[command], data, heard)
         elif command == 0x0714:
             answer[4:] = (b"\0" if self._registers.busy() else b"\xff") * (len(answer) - 4)
         else:
@@ -138,48 +142,41 @@ class Ltc681xChain:
             if match is not None:
                 match[2](self, command, now_s)
 
-    def _configure(self, data: bytes, heard: int) -> None:
+    def _configure(self, at: int, data: bytes, heard: int) -> None:
         """Groups come with the farthest device's first; one with a wrong code is not taken."""
-        slots = [data[at : at + SLOT] for at in range(0, len(data) - SLOT + 1, SLOT)]
-        for device, slot in zip(range(heard), reversed(slots), strict=False):
+        held = self._registers.configuration[:, at : at + 6]
+        slots = [data[first : first + SLOT] for first in range(0, len(data) - SLOT + 1, SLOT)]
+        for device, slot in zip(range(heard if held.size else 0), reversed(slots), strict=False):
             if slot[6:] == pec(slot[:6]):
-                self._registers.configuration[device] = np.frombuffer(slot[:6], dtype=np.uint8)
+                held[device] = np.frombuffer(slot[:6], dtype=np.uint8)
 
     def _answer(self, command: int, heard: int, answer: bytearray) -> None:
-        groups = self._group(command)
-        for device in range(min(heard, (len(answer) - 4) // SLOT)):
-            group = groups[device].tobytes()
-            code = pec(group)
+        groups = self._group(command)[: min(heard, (len(answer) - 4) // SLOT)]
+        codes = pecs(groups)
+        for device in range(len(groups)):
             if self.faults.spoilt.get(device, 0) > 0:
                 self.faults.spoilt[device] -= 1
-                code = bytes((code[0] ^ 0x10, code[1]))
-            answer[4 + SLOT * device : 4 + SLOT * (device + 1)] = group + code
+                codes[device, 0] ^= 0x10
+        answer[4 : 4 + SLOT * len(groups)] = np.concatenate([groups, codes], axis=1).tobytes()
 
     def _group(self, command: int) -> np.ndarray:
         """uint8 (devices, 6)."""
-        registers = self._registers
-        if command == 0x0002:
-            return registers.configuration & np.array([0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], dtype=np.uint8)
+        registers, (name, first) = self._registers, self._reads[command]
+        if name == "configuration":
+            return (registers.configuration & self._pins_low)[:, 2 * first : 2 * first + 6]
         if command == 0x0012:
             return self._flags()
-        if command == 0x0010:
-            words = registers.status[:, :3]
-        elif command >= 0x000C:
-            words = registers.pins[:, 3 * (command == 0x000E) :][:, :3]
-        else:
-            at = 3 * ((command - 4) // 2)
-            words = registers.cells[:, at : at + 3]
-        return np.ascontiguousarray(words).astype("<u2").view(np.uint8)
+        group = np.ascontiguousarray(getattr(registers, name)[:, first : first + 3]).astype("<u2").view(np.uint8)
+        if command == 0x000F:
+            group[:, 4:] = registers.flags()[:, 3:]
+        return group
 
     def _flags(self) -> np.ndarray:
         registers = self._registers
-        bits = np.zeros((self._devices, 24), dtype=np.uint8)
-        bits[:, 0::2], bits[:, 1::2] = registers.under, registers.over
-        packed = np.packbits(bits, axis=1, bitorder="little")
         digital = np.ascontiguousarray(registers.status[:, 3:4]).astype("<u2").view(np.uint8)
         last = (0x10 | registers.mux_fail.astype(np.uint8) << 1 | registers.hot.astype(np.uint8))[:, None]
         registers.hot[:] = False
-        return np.ascontiguousarray(np.concatenate([digital, packed, last], axis=1))
+        return np.concatenate([digital, registers.flags()[:, :3], last], axis=1)
 
     # ------------------------------------------------------------------ commands
     def _adcv(self, command: int, now_s: float) -> None:
@@ -197,7 +194,7 @@ class Ltc681xChain:
         self._pattern(command, now_s, CELL_S, "cells", registers.cells)
 
     def _axst(self, command: int, now_s: float) -> None:
-        self._pattern(command, now_s, AUX_S, "pins", self._registers.pins)
+        self._pattern(command, now_s, self._part.aux_s, "pins", self._registers.pins[:, : self._part.gpios + 1])
 
     def _statst(self, command: int, now_s: float) -> None:
         self._pattern(command, now_s, STAT_S, "status", self._registers.status)
@@ -214,10 +211,11 @@ class Ltc681xChain:
         self._registers.start(now_s, CELL_S[command >> 7 & 3], "cells", self._registers.overlap)
 
     def _adax(self, command: int, now_s: float) -> None:
-        self._registers.start(now_s, AUX_S[command >> 7 & 3], "pins", self._registers.convert_pins)
+        self._registers.start(now_s, self._part.aux_s[command >> 7 & 3], "pins", self._registers.convert_pins)
 
     def _adaxd(self, command: int, now_s: float) -> None:
-        self._registers.start(now_s, 2.0 * AUX_S[command >> 7 & 3], "pins", self._registers.convert_pins_twice)
+        lasts_s = 2.0 * self._part.aux_s[command >> 7 & 3]
+        self._registers.start(now_s, lasts_s, "pins", self._registers.convert_pins_twice)
 
     def _adstat(self, command: int, now_s: float) -> None:
         self._registers.start(now_s, STAT_S[command >> 7 & 3], "status", self._registers.convert_status)

@@ -12,13 +12,10 @@ import numpy as np
 
 from bms_daemon.model import FloatArray
 from bms_daemon.sim.ltc681x_faults import Faults
+from bms_daemon.sim.ltc681x_parts import REFERENCE_WORD, PartData
 from bms_daemon.sim.taps import Taps
 
-CELLS, GPIOS = 12, 5
 EMPTY, COUNT_V = 0xFFFF, 100e-6
-CELL_S, STAT_S = (0.0128, 0.0011, 0.0023, 0.201), (0.0085, 0.000748, 0.0016, 0.134)
-AUX_S = CELL_S
-"""By MD. Of MD 0, 422 Hz, no time is published here; it is taken from the filter's bandwidth."""
 ONE_PAIR = 0.18  # of the time of all cells
 REFERENCE_S, DIAGNOSE_S = 0.0044, 0.0004
 NOISE_V = 0.0003
@@ -31,21 +28,21 @@ class Registers:
     """What the devices hold. ``pending`` conversions: when they end, and what they do then."""
 
     def __init__(
-        self, taps: Taps, faults: Faults, cells: Sequence[int], probes: Sequence[int], seed: int,
+        self, part: PartData, taps: Taps, faults: Faults, cells: Sequence[int], probes: Sequence[int], seed: int,
         r25_ohm: float, beta_k: float, series_ohm: float,
     ) -> None:  # fmt: skip
         devices = len(cells)
-        self.taps, self.faults = taps, faults
-        self.fitted = np.arange(CELLS) < np.array(cells)[:, None]
-        self.with_probe = np.arange(GPIOS) < np.array(probes)[:, None]
-        self.cells = np.full((devices, CELLS), EMPTY, dtype=np.uint16)
-        self.pins = np.full((devices, GPIOS + 1), EMPTY, dtype=np.uint16)
+        self.part, self.taps, self.faults = part, taps, faults
+        self.fitted = np.arange(part.cells) < np.array(cells)[:, None]
+        self.with_probe = np.arange(part.gpios) < np.array(probes)[:, None]
+        self.cells = np.full(self.fitted.shape, EMPTY, dtype=np.uint16)
+        self.pins = np.full((devices, part.pin_words), EMPTY, dtype=np.uint16)
         self.status = np.full((devices, 4), EMPTY, dtype=np.uint16)  # sum, die, analog, digital
-        self.under = np.ones((devices, CELLS), dtype=bool)
-        self.over = np.ones((devices, CELLS), dtype=bool)
+        self.under = np.ones_like(self.fitted)
+        self.over = np.ones_like(self.fitted)
         self.mux_fail = np.ones(devices, dtype=bool)
         self.hot = np.zeros(devices, dtype=bool)
-        self.configuration = np.tile(np.array([0xF8, 0, 0, 0, 0, 0], dtype=np.uint8), (devices, 1))
+        self.configuration = np.tile(part.delivered, (devices, 1))
         self.pulls = (0, 0)  # direction of the last open-wire conversions, and how many there were
         self._thermistor = r25_ohm, beta_k, series_ohm
         self._rng = np.random.default_rng(seed)
@@ -99,17 +96,18 @@ class Registers:
         self._store(volts, 0)
 
     def convert_pins(self) -> None:
-        self.pins[:, :GPIOS] = _codes(self._pins_v())
-        self.pins[:, GPIOS] = _codes(self._by_device(self.faults.reference_v, 3.0))
+        self.pins[:, self.part.pin_places] = _codes(self._pins_v())
+        self.pins[:, REFERENCE_WORD] = _codes(self._by_device(self.faults.reference_v, 3.0))
 
     def convert_pins_twice(self) -> None:
         self.convert_pins()
-        self.pins[list(self.faults.redundancy_bad)] = DISAGREEMENT
+        self.pins[list(self.faults.redundancy_bad), : self.part.gpios + 1] = DISAGREEMENT
 
     def convert_status(self) -> None:
         die_degc = self.taps.die_degc if self.faults.die_degc is None else self.faults.die_degc
-        self.status[:, 0] = _codes((self._cells_v() * self.fitted).sum(axis=1) / 20.0)
-        self.status[:, 1] = _codes(np.full(len(self.status), (die_degc + 273.0) * 7.5e-3))
+        v_per_k, zero_k = self.part.die
+        self.status[:, 0] = _codes(self._cells_v().sum(axis=1) / self.part.sum_cells)
+        self.status[:, 1] = _codes(np.full(len(self.status), (die_degc + zero_k) * v_per_k))
         self.status[:, 2] = _codes(self._by_device(self.faults.analog_v, 5.0))
         self.status[:, 3] = _codes(np.full(len(self.status), 3.1))
         self.hot |= die_degc > 150.0
@@ -131,11 +129,17 @@ class Registers:
     # ------------------------------------------------------------------ quantities
     def discharging(self) -> np.ndarray:
         """Switches that are on, bool (devices, cells)."""
-        low = np.unpackbits(self.configuration[:, 4:6], axis=1, bitorder="little")[:, :CELLS]
-        return low.astype(bool) & self.fitted
+        bits = np.unpackbits(self.configuration, axis=1, bitorder="little")
+        return np.concatenate([bits[:, 32:44], bits[:, 52:58]], axis=1).astype(bool)[:, : self.part.cells] & self.fitted
+
+    def flags(self) -> np.ndarray:
+        """Two bits a cell, under and over, four cells a byte: uint8 (devices, 5)."""
+        bits = np.zeros((len(self.fitted), 40), dtype=np.uint8)
+        bits[:, 0 : 2 * self.part.cells : 2], bits[:, 1 : 2 * self.part.cells : 2] = self.under, self.over
+        return np.packbits(bits, axis=1, bitorder="little")
 
     def _cells_v(self) -> FloatArray:
-        """What the inputs see, (devices, 12): wires loose or not, unused inputs on the top cell."""
+        """What the inputs see, (devices, cells): wires loose or not, unused inputs on the top cell."""
         taps_v = np.array(self.taps.cell_v, dtype=np.float64)
         for cell, offset_v in self.faults.cell_offset_v.items():
             taps_v[cell] += offset_v
@@ -184,7 +188,8 @@ class Registers:
         ohm = r25_ohm * np.exp(beta_k * (1.0 / (degc + 273.15) - 1.0 / 298.15))
         volts = np.zeros(self.with_probe.shape)
         volts[self.with_probe] = 3.0 * ohm / (ohm + series_ohm)
-        free = np.unpackbits(self.configuration[:, :1], axis=1, bitorder="little")[:, 3:8].astype(bool)
+        bits = np.unpackbits(self.configuration, axis=1, bitorder="little")
+        free = np.concatenate([bits[:, 3:8], bits[:, 48:52]], axis=1).astype(bool)
         return np.where(free, volts, 0.0)
 
     def _by_device(self, faulty: dict[int, float], usual: float) -> FloatArray:

@@ -107,6 +107,7 @@ class Ltc681xData(Section):
     """A daisy chain on SPI, the device nearest to the host first; cells on each one's lowest inputs."""
 
     kind: Literal["ltc681x"] = "ltc681x"
+    part: Literal["ltc6811", "ltc6812", "ltc6813", "adbms1818"] = "ltc6811"
     cells: tuple[Annotated[int, Field(ge=1, le=18)], ...] = Field(min_length=1)
     probes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = Field(min_length=1)
     spi_hz: int = Field(ge=10_000, le=2_000_000, default=500_000)

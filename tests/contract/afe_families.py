@@ -100,23 +100,31 @@ def _bq76952(crc: bool) -> Family:
     )
 
 
-LTC6811 = Family(
-    name="ltc6811 chain",
-    kind="ltc681x",
-    series=30,
-    world={"probes": 5, "afe": {"kind": "ltc681x", "cells": (12, 11, 7), "probes": (2, 2, 1)}},
-    settings={**LIMITS, "cells": (12, 11, 7), "probes": (2, 2, 1)},
-    transfers=4,
-    silence=_chip("mute", 0),
-    speak=_chip("mute", None),
-    spoil_once=_i2c("flip_bytes", 1),
-    spoil=_i2c("flip_rate", 0.5),
-    freeze=_chip("frozen", True),
-    reset=lambda assembly: assembly.chip.power_on_reset(),
-    repeat=_i2c("repeat", 3),
-    other_settings={"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)},
-)
+def _chain(part: str, cells: tuple[int, ...], probes: tuple[int, ...], other_settings: dict[str, Any]) -> Family:
+    wired = {"part": part, "cells": cells, "probes": probes}
+    return Family(
+        name=f"{part} chain",
+        kind="ltc681x",
+        series=sum(cells),
+        world={"probes": sum(probes), "afe": {"kind": "ltc681x", **wired}},
+        settings={**LIMITS, **wired},
+        transfers=4,
+        silence=_chip("mute", 0),
+        speak=_chip("mute", None),
+        spoil_once=_i2c("flip_bytes", 1),
+        spoil=_i2c("flip_rate", 0.5),
+        freeze=_chip("frozen", True),
+        reset=lambda assembly: assembly.chip.power_on_reset(),
+        repeat=_i2c("repeat", 3),
+        other_settings=other_settings,
+    )
 
+
+LTC6811 = _chain("ltc6811", (12, 11, 7), (2, 2, 1), {"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)})
+LTC6812 = _chain("ltc6812", (15, 13), (6, 9), {"part": "ltc6813"})
+LTC6813 = _chain("ltc6813", (18, 11, 16), (9, 0, 7), {"part": "ltc6812", "cells": (15, 15, 15)})
+ADBMS1818 = _chain("adbms1818", (17,), (5,), {"part": "ltc6812", "cells": (15, 2), "probes": (5, 0)})
+CHAINS = (LTC6811, LTC6812, LTC6813, ADBMS1818)
 
 
 def _bq769x0(crc: bool) -> Family:
@@ -167,7 +175,7 @@ def _sbs(pec: bool) -> Family:
     )
 
 
-FAMILIES = (_bq76952(True), _bq76952(False), LTC6811, _bq769x0(True), _bq769x0(False), _sbs(True), _sbs(False))
+FAMILIES = (_bq76952(True), _bq76952(False), *CHAINS, _bq769x0(True), _bq769x0(False), _sbs(True), _sbs(False))
 
 
 class Tampered:

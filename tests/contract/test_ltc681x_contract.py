@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract.afe_families import LTC6811
+from contract.afe_families import LTC6811, LTC6813, Family
 
 from bms_daemon.drivers import registry
 from bms_daemon.model import BusFault, Trip
@@ -36,9 +36,13 @@ async def checked(afe: Afe) -> None:
         ("open_wires", {(1, 4)}, "device 2: wire C4 is open"),
         ("open_wires", {(0, 0)}, "device 1: wire C0 is open"),
         ("open_wires", {(2, 7)}, "device 3: wire C7 is open"),
+        ("open_wires", {(0, 11)}, "device 1: wire C11 is open"),
     ],
 )
-def test_what_a_device_finds_of_itself_trips_and_is_named_and_goes(fault: str, value: Any, said: str) -> None:
+@pytest.mark.parametrize("family", [LTC6811, LTC6813], ids=str)
+def test_what_a_device_finds_of_itself_trips_and_is_named_and_goes(
+    family: Family, fault: str, value: Any, said: str
+) -> None:
     async def story(assembly: Assembly, afe: Afe) -> None:
         await afe.setup()
         setattr(assembly.chip.faults, fault, value)
@@ -53,7 +57,17 @@ def test_what_a_device_finds_of_itself_trips_and_is_named_and_goes(fault: str, v
         scan = await afe.scan()
         assert (scan.trips, scan.note) == (Trip.NONE, "")
 
-    LTC6811.play(story)
+    family.play(story)
+
+
+@pytest.mark.parametrize("wire", [12, 13, 18])
+def test_the_wires_above_12_are_looked_at_too(wire: int) -> None:
+    async def story(assembly: Assembly, afe: Afe) -> None:
+        assembly.chip.faults.open_wires = {(0, wire)}
+        with pytest.raises(BusFault, match=f"device 1: wire C{wire} is open"):
+            await afe.setup()
+
+    LTC6813.play(story)
 
 
 def test_cells_on_a_loose_wire_are_not_known() -> None:
@@ -153,31 +167,70 @@ def test_a_chain_that_was_left_alone_wakes_and_says_that_it_has_forgotten() -> N
     LTC6811.play(story)
 
 
-def test_time_and_bytes_grow_with_the_chain() -> None:
-    """20 devices of 12 cells: a scan takes its conversions and its bytes at 500 kHz, and little more."""
+def chain_of(part: str, devices: int, cells: int, probes: int = 2) -> tuple[Assembly, Afe, Any]:
+    """So many equal devices, with their driver and its settings."""
+    wired = {"part": part, "cells": (cells,) * devices, "probes": (probes,) * devices}
+    world = {"series": cells * devices, "probes": probes * devices, "afe": {"kind": "ltc681x", **wired}}
+    assembly = assemble(WorldSettings.model_validate(world))
+    table = registry.settings_model("afe", "ltc681x")(**wired, over_voltage_v=3.75, under_voltage_v=2.4)
+    return assembly, registry.make_afe("ltc681x", assembly.afe_bus, table, cells * devices), table
+
+
+@pytest.mark.parametrize(("part", "cells", "groups"), [("ltc6811", 12, 7), ("ltc6813", 18, 11)])
+def test_time_grows_with_the_bytes_up_to_20_devices(part: str, cells: int, groups: int) -> None:
+    """At 500 kHz a byte takes 16 us; each group is 8 bytes a device."""
 
     def scan_s(devices: int) -> float:
         took: list[float] = []
 
         async def main() -> None:
-            cells, probes = (12,) * devices, (1,) * devices
-            world = {"series": 12 * devices, "probes": devices}
-            world["afe"] = {"kind": "ltc681x", "cells": cells, "probes": probes}  # type: ignore[assignment]
-            assembly = assemble(WorldSettings.model_validate(world))
-            table = registry.settings_model("afe", "ltc681x")(
-                cells=cells, probes=probes, over_voltage_v=3.75, under_voltage_v=2.4
-            )
-            afe = registry.make_afe("ltc681x", assembly.afe_bus, table, 12 * devices)
+            assembly, afe, table = chain_of(part, devices, cells)
             await afe.setup()
             await asyncio.sleep(0.1)
             begun_s = asyncio.get_running_loop().time()
-            await afe.scan()
+            scan = await afe.scan()
             took.append(asyncio.get_running_loop().time() - begun_s)
+            assert scan.cell_v == pytest.approx(assembly.plant.taps.cell_v, abs=0.005)
+            assert scan.stack_v == pytest.approx(assembly.plant.taps.stack_v, abs=0.3)
+            assert took[0] == pytest.approx(table.scan_time(cells * devices).whole_s, rel=0.01, abs=0.0012)
 
         run_manual(main())
         return took[0]
 
-    groups, byte_s = 7, 16e-6
-    one, twenty = scan_s(1), scan_s(20)
-    assert twenty - one == pytest.approx(19 * 8 * groups * byte_s, rel=0.15)
-    assert twenty < 0.025
+    one = scan_s(1)
+    for devices in (5, 10, 20):
+        more_s = (devices - 1) * 8 * groups * 16e-6
+        woken_s, least_s = devices * 10e-6, 0.0016 if devices < 5 else 0.0  # who is idle is woken; a status lasts
+        assert scan_s(devices) - one == pytest.approx(more_s, rel=0.05, abs=woken_s + least_s + 0.001)
+
+
+ANOTHER = [
+    ("ltc6811", 12, "ltc6813", "has fewer cells than an ltc6813"),
+    ("ltc6811", 12, "ltc6812", "has fewer cells than an ltc6812"),
+    ("ltc6812", 15, "ltc6813", "has fewer cells than an ltc6813"),
+    ("ltc6812", 12, "ltc6811", "has more cells than an ltc6811"),
+    ("ltc6813", 12, "ltc6811", "has more cells than an ltc6811"),
+    ("ltc6813", 15, "ltc6812", "has more cells than an ltc6812"),
+]
+
+
+@pytest.mark.parametrize(("found", "cells", "configured", "said"), ANOTHER)
+def test_a_part_of_another_size_is_refused_and_named(found: str, cells: int, configured: str, said: str) -> None:
+    async def main() -> None:
+        assembly, _, table = chain_of(found, 2, cells)
+        other = table.model_copy(update={"part": configured})
+        with pytest.raises(BusFault, match=f"device 1 {said}"):
+            await registry.make_afe("ltc681x", assembly.afe_bus, other, 2 * cells).setup()
+
+    run_manual(main())
+
+
+@pytest.mark.parametrize(("cell", "trip"), [(15, Trip.OVER_VOLTAGE), (12, Trip.UNDER_VOLTAGE), (17, Trip.OVER_VOLTAGE)])
+def test_limits_hold_for_the_cells_from_13_too(cell: int, trip: Trip) -> None:
+    async def main() -> None:
+        assembly, afe, _ = chain_of("ltc6813", 1, 18)
+        await afe.setup()
+        assembly.chip.faults.cell_offset_v = {cell: 0.7 if trip is Trip.OVER_VOLTAGE else -1.5}
+        assert (await afe.scan()).trips == trip
+
+    run_manual(main())

@@ -34,16 +34,18 @@ def test_a_command_carries_its_code(vector: str) -> None:
 def test_a_group_carries_its_code(vector: str) -> None:
     data, pec = (bytes.fromhex(each) for each in vector.split())
     assert codec.pec15(data).to_bytes(2, "big") == pec
-    assert codec.write(0x0001, [data]) == bytes.fromhex("00013D6E") + data + pec
-    found = codec.answer(bytes(4) + data + pec, 1)
+    group = np.frombuffer(data, dtype=np.uint8)[None]
+    assert codec.group_codes(group).tolist() == [int.from_bytes(pec, "big")]
+    assert codec.write(0x0001, group) == bytes.fromhex("00013D6E") + data + pec
+    (found,) = codec.answers([bytes(4) + data + pec], 1)
     assert found.good.all() and found.data.tobytes() == data
 
 
 def test_the_farthest_device_is_written_first_and_the_nearest_read_first() -> None:
     near, far = bytes.fromhex("FC0000000000"), bytes.fromhex("123456789ABC")
-    frame = codec.write(0x0001, [near, far])
+    frame = codec.write(0x0001, np.frombuffer(near + far, dtype=np.uint8).reshape(2, 6))
     assert frame[4:10] == far and frame[12:18] == near
-    found = codec.answer(bytes(4) + near + bytes.fromhex("4F82") + far + bytes.fromhex("BC24"), 2)
+    (found,) = codec.answers([bytes(4) + near + bytes.fromhex("4F82") + far + bytes.fromhex("BC24")], 2)
     assert [slot.tobytes() for slot in found.data] == [near, far]
 
 
@@ -67,39 +69,67 @@ def test_limits_beyond_the_chip_are_refused(under_v: float, over_v: float) -> No
         codec.limit_codes(under_v, over_v)
 
 
-def test_the_configuration_keeps_the_reference_on_and_discharges_nothing() -> None:
-    assert codec.configuration(0x6D5, 0xA41).hex() == "fcd516a40000"
+@pytest.mark.parametrize(
+    ("cells", "on", "groups"),
+    [
+        (12, (), "fcd516a40000"), (12, (1, 8), "fcd516a48100"), (12, (9, 12), "fcd516a40009"),
+        (18, (), "fcd516a40000 0f0000000000"), (18, (1, 13), "fcd516a40100 1f0000000000"),
+        (18, (16, 17), "fcd516a40000 8f0100000000"), (18, (12, 18), "fcd516a40008 0f0200000000"),
+        (15, (15,), "fcd516a40000 4f0000000000"),
+    ],
+)  # fmt: skip
+def test_the_configuration_keeps_the_reference_on_and_discharges_what_it_is_told(
+    cells: int, on: tuple[int, ...], groups: str
+) -> None:
+    discharge = np.isin(np.arange(1, cells + 1), on)[None]
+    found = codec.configuration(0x6D5, 0xA41, discharge)
+    assert found.tobytes() == bytes.fromhex(groups)
+    assert (codec.discharging(found, cells) == discharge).all()
 
 
 @pytest.mark.parametrize(
     ("held", "same"),
     [("fcd516a40000", True), ("04d516a40000", True), ("fed516a40000", True), ("f8d516a40000", False),
-     ("fcd516a40100", False), ("fcd416a40000", False), ("fcd516a40010", False)],
+     ("fcd516a40100", False), ("fcd416a40000", False), ("fcd516a40010", False),
+     ("fcd516a40000 0f0000000000", True), ("fcd516a40000 000000000000", True), ("fcd516a40000 0f0000000001", True),
+     ("fcd516a40000 1f0000000000", False), ("fcd516a40000 0f0200000000", False), ("f8d516a40000 0f0000000000", False)],
 )  # fmt: skip
 def test_a_configuration_is_compared_without_the_pins_that_it_reads(held: str, same: bool) -> None:
     data = np.frombuffer(bytes.fromhex(held), dtype=np.uint8)[None]
-    assert codec.same_configuration(data, codec.configuration(0x6D5, 0xA41)).tolist() == [same]
+    wanted = codec.configuration(0x6D5, 0xA41, np.zeros((1, 12 if data.size == 6 else 18), dtype=bool))
+    assert codec.same_configuration(data, wanted).tolist() == [same]
 
 
 def test_status_flags_are_two_bits_a_cell() -> None:
     data = np.array([[0x10, 0x75, 0x01, 0x80, 0x20, 0x12]], dtype=np.uint8)  # C1UV; C8OV; C11OV
-    found = codec.decode_status(data)
+    found = codec.decode_status(12, data)
     assert found.digital_v[0] == pytest.approx(2.9968)
     assert np.flatnonzero(found.under[0]).tolist() == [0]
     assert np.flatnonzero(found.over[0]).tolist() == [7, 10]
     assert (found.mux_fail[0], found.hot[0]) == (True, False)
 
 
+def test_flags_of_the_cells_from_13_stand_behind_the_pins() -> None:
+    """AUXD: GPIO9, a reserved word, then C13UV, C13OV and so on."""
+    statb = np.array([[0x10, 0x75, 0x01, 0x00, 0x00, 0x10]], dtype=np.uint8)
+    auxd = np.array([[0xFF, 0xFF, 0xFF, 0xFF, 0x81, 0x04]], dtype=np.uint8)  # C13UV; C16OV; C18UV
+    found = codec.decode_status(18, statb, auxd)
+    assert np.flatnonzero(found.under[0]).tolist() == [0, 12, 17]
+    assert np.flatnonzero(found.over[0]).tolist() == [15]
+    assert codec.decode_status(15, statb, auxd).under.shape == (1, 15)
+
+
 @fuzz
 @given(raw=st.binary(max_size=80), devices=st.integers(1, 8))
 def test_no_answer_raises_and_only_one_with_its_code_is_good(raw: bytes, devices: int) -> None:
-    found = codec.answer(raw, devices)
+    (found,) = codec.answers([raw], devices)
     assert found.data.shape == (devices, 6)
     for device in range(devices):
         slot = raw[4 + 8 * device : 12 + 8 * device].ljust(8, b"\xff")
         assert found.good[device] == (bitwise(slot[:6]) == int.from_bytes(slot[6:], "big"))
         assert found.silent[device] == (slot == b"\xff" * 8)
-    codec.decode_status(found.data)
+    codec.decode_status(18, found.data, found.data)
+    codec.discharging(np.concatenate([found.data, found.data], axis=1), 18)
 
 
 def bitwise(data: bytes) -> int:

@@ -6,53 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ltc681x_bench import INIT, INIT_PEC, Host, command, pec_of
 
-from bms_daemon.sim.ltc681x import Ltc681xChain
-from bms_daemon.sim.plant import SimTaps
-
-PECS = {
-    0x0001: "3D6E", 0x0002: "2B0A", 0x0004: "07C2", 0x0006: "9A94", 0x0008: "5E52", 0x000C: "EFCC", 0x000E: "729A",
-    0x0010: "ED72", 0x0012: "7024", 0x0360: "F46C", 0x0370: "AF42", 0x0560: "D3A0", 0x0568: "3BAE", 0x0711: "C9C0",
-    0x0712: "DFA4", 0x0713: "5496", 0x0714: "F36C", 0x0715: "785E", 0x0368: "1C62", 0x0328: "FBE8",
-}  # fmt: skip
-INIT, INIT_PEC = bytes.fromhex("FC0000000000"), bytes.fromhex("4F82")
+from bms_daemon.sim.ltc681x_pec import pec, pecs
 
 
-def command(code: int) -> bytes:
-    return code.to_bytes(2, "big") + bytes.fromhex(PECS[code])
-
-
-class Host:
-    """Chip select by hand. Each frame begins when the one before it has ended."""
-
-    def __init__(self, cells: tuple[int, ...] = (12, 4), probes: tuple[int, ...] = (2, 1), wake: bool = True) -> None:
-        total = sum(cells)
-        volts = 3.0 + 0.01 * np.arange(total)
-        self.taps = SimTaps(volts, float(volts.sum()), 0.0, 0.0, 0.0, np.array([25.0, 40.0, -10.0]), 30.0)
-        self.chain = Ltc681xChain(self.taps, cells, probes, seed=1)
-        self.devices = len(cells)
-        self.now_s = 10.0
-        if wake:
-            for _ in cells:
-                self.send(b"\0", low_s=0.0003)
-                self.now_s += 0.0004
-            self.send(command(0x0001) + (INIT + INIT_PEC) * self.devices)
-            self.now_s += 0.0045
-
-    def send(self, data: bytes, low_s: float = 0.0) -> bytes:
-        low_s = max(low_s, len(data) * 16e-6)
-        self.now_s += low_s
-        answer = self.chain.frame(self.now_s, data, low_s)
-        self.now_s += 5e-6
-        assert len(answer) == len(data)
-        return answer
-
-    def read(self, code: int) -> list[bytes]:
-        answer = self.send(command(code) + bytes(8 * self.devices))[4:]
-        return [answer[8 * k : 8 * k + 6] for k in range(self.devices)]
-
-    def words(self, code: int) -> np.ndarray:
-        return np.array([np.frombuffer(group, dtype="<u2") for group in self.read(code)])
+@settings(max_examples=300, deadline=None)
+@given(groups=st.lists(st.binary(min_size=6, max_size=6), min_size=1, max_size=20))
+def test_codes_are_those_of_the_data_sheets_register(groups: list[bytes]) -> None:
+    found = pecs(np.frombuffer(b"".join(groups), dtype=np.uint8).reshape(-1, 6))
+    assert [each.tobytes() for each in found] == [pec_of(group.hex()) for group in groups]
+    assert [pec(group) for group in groups] == [pec_of(group.hex()) for group in groups]
 
 
 def test_a_sleeping_chain_answers_nothing_and_wakes_device_by_device() -> None:
@@ -136,15 +100,6 @@ def test_thermistors_need_their_pull_downs_off() -> None:
     host.send(command(0x0560))
     host.now_s += 0.003
     assert host.words(0x000C)[1, 0] == 0
-
-
-def pec_of(data: str) -> bytes:
-    """By the data sheet's register, bit by bit."""
-    register = 0x0010
-    for byte in bytes.fromhex(data):
-        for bit in range(7, -1, -1):
-            register = (register << 1 ^ (0x4599 if (register >> 14 ^ byte >> bit) & 1 else 0)) & 0x7FFF
-    return (register << 1).to_bytes(2, "big")
 
 
 def test_flags_follow_the_limits_and_clearing_the_status_sets_them_all() -> None:
