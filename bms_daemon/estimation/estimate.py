@@ -45,7 +45,7 @@ class EstimateState:
     loaded_s: float = nan  # when more than a rest current last flowed
     vouched: bool = False
     restarted_s: float = -inf
-    sighted: tuple[Cells, Counting] | None = None
+    sighted: tuple[Cells | None, Counting] | None = None
 
 
 def resume(survivor: Survivor | None) -> EstimateState:
@@ -138,9 +138,7 @@ def _counted(state: EstimateState, sample: Sample, model: PackModel) -> Estimate
 
 
 def _lost_sight(state: EstimateState) -> EstimateState:
-    if state.sighted is not None or state.cells is None:
-        return state
-    return replace(state, sighted=(state.cells, state.counting))
+    return replace(state, sighted=(state.cells, state.counting)) if state.sighted is None else state
 
 
 def _seen_again(state: EstimateState, sample: Sample, sight: Sight) -> EstimateState:

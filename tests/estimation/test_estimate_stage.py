@@ -181,12 +181,13 @@ def test_what_the_counter_says_beside_an_impossible_current_is_not_believed() ->
     assert found.discharge_throughput_ah == pytest.approx(36.0 * 90.0 / 3600.0, rel=0.01), "the gap is bridged"
 
 
-def test_a_sensor_that_is_lost_before_the_first_scan_is_nothing_to_go_back_to() -> None:
+def test_a_sensor_that_was_lost_before_the_first_scan_leaves_no_gap_either() -> None:
     pack = Counted()
     pack.flow(30.0, -90.0, cells=channel(None))
-    pack.unseen(1.0, -90.0)
-    pack.flow(2.0, -90.0)
-    assert pack.state.cells is not None and pack.state.sighted is None
+    assert pack.unseen(3.0, -90.0).soc_valid
+    found = pack.flow(2.0, -90.0)
+    assert found.discharge_throughput_ah == pytest.approx(34.9 * 90.0 / 3600.0)
+    assert found.soc_valid and found.soc == pytest.approx(0.5, abs=0.01)
 
 
 # ------------------------------------------------------------------ starting
