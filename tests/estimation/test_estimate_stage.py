@@ -128,6 +128,7 @@ class Counted(Pack):
         self.now_s += 0.1
         self.charge_ah += flows_a * 0.1 / 3600.0
         usual = {"cells": scan([NAN] * 4), "current_a": flows_a, "charge_ah": self.charge_ah}
+        usual |= {"current_s": self.now_s, "current_fresh": True}
         found, self.state = estimate(measured(self.now_s, **(usual | told)), self.state, self.model)
         return found
 
