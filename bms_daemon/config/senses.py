@@ -46,6 +46,13 @@ def spare(settings: Settings, used: Source) -> Source:
     return other if seen_s(settings, other) + 2.0 * settings.timing.tick_s <= OVER_CURRENT_S else Source.NONE
 
 
+def slower(settings: Settings) -> Source:
+    """Of two that measure the current the one that shows it later; NONE where only one does."""
+    if settings.shunt is None or "current_a" not in settings.afe.settings.measures:
+        return Source.NONE
+    return max((Source.SHUNT, Source.AFE), key=lambda source: seen_s(settings, source))
+
+
 def _source(settings: Settings, quantity: Quantity) -> Source:
     afe = quantity in settings.afe.settings.measures
     shunt = settings.shunt is not None and quantity in settings.shunt.settings.measures

@@ -82,6 +82,7 @@ class Measured:
     health: Health
     step_s: float = 0.0  # since the tick before, as it was; ``dt_s`` is what may be integrated over
     trips: Trip = Trip.NONE  # of the newest scan that came, believed or not
+    compared: bool = False  # a new sample of the slower of two currents
     charge_ah: float = float("nan")  # of who measures the current, by its own counter, which may begin anew
 
 

@@ -19,7 +19,7 @@ WHEN = {
     Group.CELLS: "good cell scan",
     Group.TEMPS_TRIED: "temperature scan, good or not",
     Group.TEMPS: "good temperature scan",
-    Group.SHUNT: "shunt message",
+    Group.COMPARED: "slower current",
     Group.CURRENT: "current, by whoever measures it",
     Group.TICK: "tick",
 }

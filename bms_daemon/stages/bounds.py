@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source, age_s, period_s
+from bms_daemon.config.senses import Senses, Source, age_s, period_s, slower
 from bms_daemon.model import Reaction
 from bms_daemon.stages.contactors import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
@@ -95,13 +95,13 @@ _SAMPLED: dict[Group, tuple[str, Callable[[Settings], float]]] = {
     Group.CELLS_TRIED: ("scan", lambda s: s.afe.scan_period_s),
     Group.TEMPS: ("temperature scan", lambda s: s.afe.temp_period_s),
     Group.TEMPS_TRIED: ("temperature scan", lambda s: s.afe.temp_period_s),
-    Group.SHUNT: ("shunt message", lambda s: s.shunt.period_s if s.shunt else 0.0),
+    Group.COMPARED: ("slower current", lambda s: period_s(s, slower(s))),
     Group.CURRENT: ("current", lambda s: period_s(s, Senses.of(s).current)),
 }
 _SILENT: dict[str, tuple[str, Callable[[Settings], float]]] = {
     "afe_lost": _SAMPLED[Group.CELLS],
     "temps_lost": _SAMPLED[Group.TEMPS],
-    "shunt_lost": _SAMPLED[Group.SHUNT],
+    "shunt_lost": ("shunt message", lambda s: s.shunt.period_s if s.shunt else 0.0),
     "pins_lost": ("pin reading", lambda s: s.gpio.read_period_s),
 }
 _WAITED: dict[str, tuple[str, Callable[[Settings], float]]] = {
@@ -172,8 +172,8 @@ def _needed(rule: Rule, rung: Rung, settings: Settings) -> Need:
 
 def _chip_s(rule: Rule, settings: Settings) -> float:
     """How old a value may be when it is read."""
-    if rule.group in (Group.CURRENT, Group.SHUNT):
-        return age_s(settings, Source.SHUNT if rule.group is Group.SHUNT else Senses.of(settings).current)
+    if rule.group in (Group.CURRENT, Group.COMPARED):
+        return age_s(settings, slower(settings) if rule.group is Group.COMPARED else Senses.of(settings).current)
     loop_s, current_s = settings.afe.settings.chip_s
     return current_s if rule.code in AFE_CURRENTS else loop_s
 

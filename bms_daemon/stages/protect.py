@@ -96,8 +96,8 @@ def due_groups(measured: Measured) -> tuple[Group, ...]:
         due.append(Group.TEMPS_TRIED)
     if measured.temps.fresh:
         due.append(Group.TEMPS)
-    if measured.shunt.fresh:
-        due.append(Group.SHUNT)
+    if measured.compared:
+        due.append(Group.COMPARED)
     if measured.current_fresh:
         due.append(Group.CURRENT)
     return tuple(due)

@@ -10,17 +10,9 @@ from dataclasses import replace
 from bms_daemon.config.schema import Settings
 from bms_daemon.config.senses import Senses, Source
 from bms_daemon.model import Doubt
-from bms_daemon.stages.witness import Verdict, Witness
+from bms_daemon.stages.witness import Witness
 
 TERMINAL_SHARE = 0.01  # by which the pack's terminals may differ from the cells, beside the sum's tolerance
-
-
-def suspect(witness: Witness) -> Source:
-    """Which current the cells contradict while they bear out the other."""
-    afe, shunt = witness.afe.verdict, witness.shunt.verdict
-    if (afe, shunt) == (Verdict.CONTRADICTS, Verdict.EXPLAINS):
-        return Source.AFE
-    return Source.SHUNT if (afe, shunt) == (Verdict.EXPLAINS, Verdict.CONTRADICTS) else Source.NONE
 
 
 def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doubt) -> Doubt:
@@ -30,16 +22,16 @@ def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doub
     """
     found = Doubt.NONE
     disagreed = doubts & (Doubt.CURRENT_MISMATCH | Doubt.CURRENT_SUSPECT)
-    suspected = suspect(witness) if disagreed else Source.NONE
+    suspected = witness.suspect if disagreed else Source.NONE
     if suspected not in (Source.NONE, senses.current) or (suspected is senses.current and spare is not Source.NONE):
         found |= Doubt.CURRENT_SUSPECT
     used = witness.afe if trusted(witness, senses, spare, found).current is Source.AFE else witness.shunt
-    return found | Doubt.CURRENT_CONTRADICTED if used.verdict is Verdict.CONTRADICTS else found
+    return found | Doubt.CURRENT_CONTRADICTED if used.contradicted else found
 
 
 def trusted(witness: Witness, senses: Senses, spare: Source, doubts: Doubt) -> Senses:
     """Who is to be gone by: the spare where the usual current is the suspect."""
-    swapped = doubts & Doubt.CURRENT_SUSPECT and suspect(witness) is senses.current
+    swapped = doubts & Doubt.CURRENT_SUSPECT and witness.suspect is senses.current
     return replace(senses, current=spare) if swapped else senses
 
 

@@ -27,7 +27,7 @@ class Group(Enum):
     CELLS = 1  # a new good scan
     TEMPS_TRIED = 2
     TEMPS = 3
-    SHUNT = 4
+    COMPARED = 4  # a new sample of the slower of two currents
     CURRENT = 5  # a new good current, whoever measures it
     TICK = 6
 
@@ -131,7 +131,7 @@ RULES: tuple[Rule, ...] = (
     Rule("over_current_charge", 17, "S31", D.ELECTRICAL, G.CURRENT, probes.charge_a, (Rung(R.OPEN, _over_charge_a, samples=2),)),
     Rule("short_circuit", 18, "S32", D.ELECTRICAL, G.CELLS_TRIED, probes.short_circuit, (Rung(R.OPEN, latch=True),)),
     Rule("shunt_lost", 19, "S33 S39 S43", D.COMMUNICATION, G.TICK, probes.shunt_lost, (Rung(R.STOP, lambda _: 1.5),)),
-    Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.SHUNT, probes.current_mismatch,
+    Rule("current_mismatch", 20, "S36 S41", D.SENSOR, G.COMPARED, probes.current_mismatch,
          (Rung(R.INHIBIT, samples=3, derate=0.5), Rung(R.STOP, lambda _: 1.5, samples=8))),
     Rule("current_when_open", 21, "S37 S38", D.CONTACTOR, G.CURRENT, probes.current_when_open_a,
          (Rung(R.SECOND, probes.quiet_a, samples=2, latch=True),)),

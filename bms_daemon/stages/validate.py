@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source, spare
+from bms_daemon.config.senses import Senses, Source, age_s, slower, spare
 from bms_daemon.model import (
     AfeScan,
     Channel,
@@ -23,6 +23,7 @@ from bms_daemon.model import (
     VcuRequest,
 )
 from bms_daemon.stages.channel import Ages, Trail, follow
+from bms_daemon.stages.mismatch import Span, compare
 from bms_daemon.stages.plausible import doubt_cells, doubt_temps, judge_shunt
 from bms_daemon.stages.redundancy import current_doubts, terminal_doubts, trusted
 from bms_daemon.stages.terminals import terminals
@@ -31,27 +32,6 @@ from bms_daemon.stages.witness import Witness, hear, span_ohm
 T = TypeVar("T")
 PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
 VOTED = Doubt.CURRENT_SUSPECT | Doubt.CURRENT_CONTRADICTED | Doubt.TERMINALS
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Lowest and highest AFE current of this shunt period and the one before: what the shunt may have averaged."""
-
-    low_a: float = float("inf")
-    high_a: float = float("-inf")
-    last_low_a: float = float("inf")
-    last_high_a: float = float("-inf")
-
-    def seen(self, current_a: float) -> Span:
-        return Span(min(self.low_a, current_a), max(self.high_a, current_a), self.last_low_a, self.last_high_a)
-
-    def turned(self) -> Span:
-        return Span(last_low_a=self.low_a, last_high_a=self.high_a)
-
-    def miss_a(self, current_a: float) -> float:
-        """How far a current lies outside of the span; 0 inside or when there was none."""
-        low_a, high_a = min(self.low_a, self.last_low_a), max(self.high_a, self.last_high_a)
-        return max(low_a - current_a, current_a - high_a, 0.0) if low_a <= high_a else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +46,7 @@ class ValidateState:
     settled: int = 0  # good scans in a row since power-up, loss or reset
     conversions: int = -1
     converted_s: float = float("-inf")
-    span: Span = Span()
+    span: Span = field(default_factory=Span)
     witness: Witness = field(default_factory=Witness)
     doubts: Doubt = Doubt.NONE
     trips: Trip = Trip.NONE
@@ -81,6 +61,7 @@ class SourceAges:
 
     senses: Senses
     spare: Source  # of the current
+    slower: tuple[Source, float]  # of two currents, and how old its samples may be
     span_ohm: tuple[float, float]
     cells: Ages
     temps: Ages
@@ -95,6 +76,7 @@ class SourceAges:
         return cls(
             senses := Senses.of(settings),
             spare(settings, senses.current),
+            (late := slower(settings), age_s(settings, late)),
             span_ohm(pack_cell(settings)),
             Ages.of_period(settings.afe.scan_period_s),
             Ages.of_period(settings.afe.temp_period_s),
@@ -152,7 +134,8 @@ def validate(
     pins, pins_trail = follow(state.pins, raw.pins, ages.pins, now_s, _as_is)
     vcu, vcu_trail = follow(state.vcu, raw.vcu, ages.vcu, now_s, _as_is)
     doubts = _doubts(state.doubts, cells, temps, check_cells, check_temps)
-    span, doubts = _compare_currents(state.span, cells, shunt, doubts, settings)
+    compared = compare(state.span, cells, shunt, doubts, ages.slower, settings, now_s)
+    doubts = compared.doubts
     conversions, converted_s = _conversions(state, raw.cells, now_s)
     frozen_s = now_s - converted_s if conversions >= 0 else 0.0
     if frozen_s > settings.afe.frozen_s and cells.quality is not Quality.FAILED:
@@ -187,6 +170,7 @@ def validate(
         current_fresh=known.current_fresh,
         terminals=known.quality,
         charge_ah=known.charge_ah,
+        compared=compared.fresh,
         health=raw.health,
     )
     return measured, ValidateState(
@@ -198,7 +182,7 @@ def validate(
         check_cells.settled,
         conversions,
         converted_s,
-        span,
+        compared.span,
         witness,
         doubts,
         trips,
@@ -238,21 +222,6 @@ def _doubts(
     if temps.tried:
         kept = (kept & ~PROBE_DOUBTS) | check_temps.doubts
     return kept
-
-
-def _compare_currents(
-    span: Span, cells: Channel[AfeScan], shunt: Channel[ShuntReading], doubts: Doubt, settings: Settings
-) -> tuple[Span, Doubt]:
-    if cells.fresh and cells.value is not None:
-        span = span.seen(cells.value.current_a)
-    if not shunt.fresh or shunt.value is None:
-        return span, doubts
-    if cells.quality is not Quality.GOOD:
-        return span.turned(), doubts
-    current_a = shunt.value.current_a
-    allowed_a = max(settings.current.mismatch_a, settings.current.mismatch_ratio * abs(current_a))
-    apart = span.miss_a(current_a) > allowed_a
-    return span.turned(), doubts | Doubt.CURRENT_MISMATCH if apart else doubts & ~Doubt.CURRENT_MISMATCH
 
 
 def _conversions(state: ValidateState, sample: Sample[AfeScan] | None, now_s: float) -> tuple[int, float]:

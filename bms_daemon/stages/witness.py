@@ -1,16 +1,18 @@
 """The cells' voltage as a witness of each current: what flows through a resistance moves the voltage with it.
 
 Means over a beat are compared with those of the beat before. A change of voltage that stands out must come with a
-change of the current that the cells' resistance explains. Offsets move nothing and are not seen here.
+change of the current that the cells' resistance explains, and a large change of a current with one of the voltage.
+Offsets move nothing and are not seen here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from math import isfinite, nan
+from math import inf, isfinite, nan
 
 from bms_daemon.config.cellfile import CellFile
+from bms_daemon.config.senses import Source
 from bms_daemon.model import AfeScan, Channel, ShuntReading
 
 BEAT_S, LONGEST_BEAT_S = 0.5, 2.5  # a sensor that speaks once a second is waited for
@@ -30,25 +32,20 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Changes of voltage that a current explained, and those that it did not; older ones count less."""
+    """Votes on a current, older ones count less: changes that it explained, and those that it did not."""
 
     agree: float = 0.0
     against: float = 0.0
 
-    def heard(self, ratio_ohm: float, span_ohm: tuple[float, float]) -> Tally:
-        """A vote: ``ratio_ohm`` is the change of voltage over that of current; NaN is none."""
-        low_ohm, high_ohm = span_ohm
-        if low_ohm <= ratio_ohm <= high_ohm:
-            return Tally(KEPT * self.agree + 1.0, KEPT * self.against)
-        if ratio_ohm != ratio_ohm or low_ohm / DOUBTFUL <= ratio_ohm <= high_ohm * DOUBTFUL:
+    def heard(self, vote: Verdict) -> Tally:
+        if vote is Verdict.SILENT:
             return self
-        return Tally(KEPT * self.agree, KEPT * self.against + 1.0)
+        explains = vote is Verdict.EXPLAINS
+        return Tally(KEPT * self.agree + explains, KEPT * self.against + (not explains))
 
     @property
-    def verdict(self) -> Verdict:
-        if self.against > CERTAIN and self.against > MANY * self.agree:
-            return Verdict.CONTRADICTS
-        return Verdict.EXPLAINS if self.agree > CERTAIN and self.agree > MANY * self.against else Verdict.SILENT
+    def contradicted(self) -> bool:
+        return self.against > CERTAIN and self.against > MANY * self.agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +76,17 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """``last`` is the beat before; ``peak_v`` the largest recent change. ``ended``: this tick ended a beat."""
+    """``last`` is the beat before; ``peak_v`` the largest recent change. ``ended``: this tick ended a beat.
+
+    ``suspect``: of two currents the one that the newest change spoke against while it bore out the other.
+    """
 
     beat: Beat = Beat()
     last: Beat = Beat()
     peak_v: float = 0.0
     afe: Tally = Tally()
     shunt: Tally = Tally()
+    suspect: Source = Source.NONE
     ended: bool = False
 
 
@@ -137,17 +138,38 @@ def _judged(witness: Witness, beat: Beat, span: tuple[float, float], now_s: floa
     after = replace(witness, beat=Beat(now_s), last=beat, ended=True)
     if not isfinite(changed_v):
         return after
-    peak_v = max(abs(changed_v), PEAK_KEPT * witness.peak_v)
-    if abs(changed_v) < max(STIR_V, PEAK_SHARE * witness.peak_v):
-        return replace(after, peak_v=peak_v)
+    stands_out = abs(changed_v) >= max(STIR_V, PEAK_SHARE * witness.peak_v)
+    afe, shunt = (
+        vote(changed_v, new.value - old.value, stands_out, span)
+        for new, old in ((beat.afe_a, last.afe_a), (beat.shunt_a, last.shunt_a))
+    )
     return replace(
         after,
-        peak_v=peak_v,
-        afe=witness.afe.heard(_ratio(changed_v, beat.afe_a.value - last.afe_a.value), span),
-        shunt=witness.shunt.heard(_ratio(changed_v, beat.shunt_a.value - last.shunt_a.value), span),
+        peak_v=max(abs(changed_v), PEAK_KEPT * witness.peak_v),
+        afe=witness.afe.heard(afe),
+        shunt=witness.shunt.heard(shunt),
+        suspect=_suspect(afe, shunt, stands_out, witness.suspect),
     )
 
 
-def _ratio(changed_v: float, changed_a: float) -> float:
-    """Ohms; infinite for a current that stood still while the voltage moved."""
-    return changed_v / changed_a if changed_a else float("inf")
+def vote(changed_v: float, changed_a: float, stands_out: bool, span: tuple[float, float]) -> Verdict:
+    """On one change: of the voltage, where that ``stands_out``, or of a current that should have moved it."""
+    low_ohm, high_ohm = span
+    if not stands_out:
+        still = abs(changed_v) < STIR_V < low_ohm / DOUBTFUL * abs(changed_a)
+        return Verdict.CONTRADICTS if still else Verdict.SILENT
+    ratio_ohm = changed_v / changed_a if changed_a else inf
+    if low_ohm <= ratio_ohm <= high_ohm:
+        return Verdict.EXPLAINS
+    near = ratio_ohm != ratio_ohm or low_ohm / DOUBTFUL <= ratio_ohm <= high_ohm * DOUBTFUL
+    return Verdict.SILENT if near else Verdict.CONTRADICTS
+
+
+def _suspect(afe: Verdict, shunt: Verdict, stands_out: bool, before: Source) -> Source:
+    """One that is spoken against while the other is not; a still voltage bears out a current that stands still."""
+    fine = (Verdict.EXPLAINS,) if stands_out else (Verdict.SILENT,)
+    if afe is Verdict.CONTRADICTS and shunt in fine:
+        return Source.AFE
+    if shunt is Verdict.CONTRADICTS and afe in fine:
+        return Source.SHUNT
+    return Source.NONE if afe is shunt is Verdict.EXPLAINS else before

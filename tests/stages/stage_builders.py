@@ -146,6 +146,7 @@ def measured(now_s: float = 100.0, **parts: Any) -> m.Measured:
     values.setdefault("trips", known.trips if known is not None else m.Trip.NONE)
     for name in ("current_a", "pack_v", "link_v"):
         values.setdefault(name, getattr(known, name) if known is not None else float("nan"))
+    values.setdefault("compared", values["shunt"].fresh)
     values.setdefault("current_s", values["cells"].time_s)
     values.setdefault("current_fresh", values["cells"].fresh)
     values.setdefault("terminals", values["cells"].quality)

@@ -194,11 +194,11 @@ def test_one_stale_sample_read_many_times_counts_once(case: Case) -> None:
 @pytest.mark.parametrize(
     ("parts", "groups"),
     [
-        ({}, {Group.CELLS, Group.CELLS_TRIED, Group.CURRENT, Group.TEMPS, Group.TEMPS_TRIED, Group.SHUNT}),
+        ({}, {Group.CELLS, Group.CELLS_TRIED, Group.CURRENT, Group.TEMPS, Group.TEMPS_TRIED, Group.COMPARED}),
         ({"cells": channel(scan(), fresh=False), "temps": channel(None), "shunt": channel(None)}, set()),
         (
             {"cells": channel(None, tried=True), "temps": channel(None, tried=True)},
-            {Group.CELLS_TRIED, Group.TEMPS_TRIED, Group.SHUNT},
+            {Group.CELLS_TRIED, Group.TEMPS_TRIED, Group.COMPARED},
         ),
     ],
     ids=["everything is new", "nothing is new", "refused samples"],

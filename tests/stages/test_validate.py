@@ -427,3 +427,21 @@ def test_what_a_frozen_chip_says_is_not_known_however_young_it_is() -> None:
     assert found[-1].cells.value is found[-1].temps.value is None
     assert (found[-1].cells.quality, found[-1].cells.reason) == (Q.FAILED, "the chip converts no more")
     assert bench.tick(cells=scan(current_a=21.0)).current_a == 21.0
+
+
+LATE_AFE = settings(shunt={"settings": FullShunt(), "period_s": 0.1})
+
+
+def test_of_two_currents_the_one_that_shows_it_later_is_compared_with_what_the_other_saw() -> None:
+    """The front end's is a quarter of a second old: a step is in its future, and no mismatch."""
+    feed, state, ages, found = Feed(), ValidateState(), SourceAges.of(LATE_AFE), []
+    for at in range(60):
+        now_s = 0.1 * at
+        shunt_a, afe_a = -40.0 if at >= 30 else 0.0, -40.0 if at >= 33 else 0.0
+        if at >= 50:
+            afe_a = -60.0
+        raw = feed.put(now_s, cells=scan(current_a=afe_a), shunt=m.ShuntReading(shunt_a))
+        measured, state = validate(raw, state, LATE_AFE, ages, now_s)
+        found.append(bool(measured.doubts & m.Doubt.CURRENT_MISMATCH))
+        assert measured.compared is measured.cells.fresh
+    assert not any(found[:50]) and all(found[50:])
