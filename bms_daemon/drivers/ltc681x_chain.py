@@ -12,7 +12,6 @@ from bms_daemon.drivers.ltc681x_codec import Answer
 from bms_daemon.model import BusFault
 from bms_daemon.ports import SpiBus, SpiFrame
 
-IDLE_S = 0.004  # of silence after which the isolated link must be woken (4.3 ms at least)
 ASLEEP_S = 1.5  # after which the chips may be asleep (their watchdog: 2 s, 1.8 s at least)
 WAKE_LOW_S, WAKE_S = 0.0003, 0.0004  # chip select low, and until a device has woken
 READY_S = 10e-6  # of an idle device's port
@@ -26,7 +25,7 @@ class Chain:
         self.devices = devices
         self.retries = 0
         self._bus = bus
-        self._byte_s = 8.0 / spi_hz
+        self._ready = ready(devices, spi_hz)
         self._heard_s = NEVER_S
 
     async def wake(self) -> None:
@@ -58,23 +57,21 @@ class Chain:
         return codec.answers(raw, devices)
 
     async def _exchange(self, frames: list[SpiFrame]) -> list[bytes]:
-        """Frames, with what wakes the link in front of them where it has been silent."""
-        silent_s = asyncio.get_running_loop().time() - self._heard_s
-        if silent_s > ASLEEP_S:
+        """Frames behind what wakes the link: it idles after 4.3 ms, and a busy host cannot say when they leave."""
+        if asyncio.get_running_loop().time() - self._heard_s > ASLEEP_S:
             await self.wake()
-        first = self._ready() if silent_s > IDLE_S else []
-        return (await self._transfer([*first, *frames]))[len(first) :]
-
-    def _ready(self) -> list[SpiFrame]:
-        """A pulse that runs through the chain, and bytes that nobody understands for as long as it runs."""
-        pause = int(self.devices * READY_S / self._byte_s) + 1
-        return [SpiFrame(b"\0"), SpiFrame(bytes(pause))]
+        return (await self._transfer([*self._ready, *frames]))[len(self._ready) :]
 
     async def _transfer(self, frames: list[SpiFrame]) -> list[bytes]:
         try:
             return await self._bus.transfer(frames)
         finally:
             self._heard_s = asyncio.get_running_loop().time()
+
+
+def ready(devices: int, spi_hz: int) -> list[SpiFrame]:
+    """A pulse that runs through an idle chain, and bytes that nobody understands for as long as it runs."""
+    return [SpiFrame(b"\0"), SpiFrame(bytes(int(devices * READY_S * spi_hz / 8.0) + 1))]
 
 
 def _require(found: Answer) -> None:

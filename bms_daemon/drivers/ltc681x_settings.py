@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from bms_daemon.config.driver_tables import AfeTable, ScanTime
 from bms_daemon.config.section import CellVolts
+from bms_daemon.drivers.ltc681x_chain import ready
 from bms_daemon.drivers.ltc681x_codec import COMMAND, SLOT, limit_codes, limits_v
 from bms_daemon.drivers.ltc681x_parts import PARTS, Part
 
+EXCHANGES = 4  # of a scan, each of which wakes the link
 Counts = Annotated[tuple[Annotated[int, Field(ge=0, le=18)], ...], Field(min_length=1, max_length=100, strict=False)]
 Ohms = Annotated[float, Field(gt=0.0, le=1e6)]
 
@@ -66,7 +68,8 @@ class Settings(AfeTable):
         """Cells' conversion; the configuration, the cells and the status of each device, and what asks."""
         chip = self.chip
         frames = len(chip.configuration) + len(chip.groups) + len(chip.status)
-        sent = 3 * COMMAND + frames * (COMMAND + SLOT * len(self.cells))
+        woken = EXCHANGES * sum(len(frame.data) for frame in ready(len(self.cells), self.spi_hz))
+        sent = woken + 3 * COMMAND + frames * (COMMAND + SLOT * len(self.cells))
         return ScanTime(chip.cell_time_s, sent * 8.0 / self.spi_hz)
 
     def hardware_limits(self) -> dict[str, float]:

@@ -1,9 +1,14 @@
-"""The SPI port on a device that is not there: frames, gaps, a call that hangs, errors that say what to do."""
+"""The SPI port on a device that is not there: frames, gaps, a call that hangs, errors that say what to do.
+
+Numbers and layouts are those of linux/spi/spidev.h.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -15,7 +20,10 @@ from bms_daemon.ports import SpiFrame
 
 
 class FakeSpi:
-    """spidev's SpiDev at its API. ``gate`` holds transfers back; ``opens`` and ``fails`` are raised."""
+    """spidev's SpiDev at its API, and the kernel's side of its messages, which answers every bit turned round.
+
+    ``gate`` holds messages back; ``opens`` and ``fails`` are raised. ``sent``: data, delay and cs_change by message.
+    """
 
     gate: threading.Event
     opens: OSError | None
@@ -24,7 +32,7 @@ class FakeSpi:
 
     def __init__(self) -> None:
         self.mode = self.max_speed_hz = -1
-        self.sent: list[tuple[bytes, int]] = []
+        self.sent: list[list[tuple[bytes, int, int]]] = []
         self.closed = threading.Event()
         FakeSpi.last = self
 
@@ -33,12 +41,21 @@ class FakeSpi:
         if FakeSpi.opens is not None:
             raise FakeSpi.opens
 
-    def xfer2(self, data: list[int], speed_hz: int, delay_us: int) -> list[int]:
+    def fileno(self) -> int:
+        return 42
+
+    def ioctl(self, fd: int, command: int, table: bytes) -> int:
         assert FakeSpi.gate.wait(10.0)
         if FakeSpi.fails is not None:
             raise FakeSpi.fails
-        self.sent.append((bytes(data), delay_us))
-        return [byte ^ 0xFF for byte in data]
+        assert (fd, command) == (42, 0x40006B00 | len(table) << 16)
+        message = []
+        for tx, rx, length, _, delay_us, _, change, *_ in struct.iter_unpack("<QQIIHBBBBBx", table):
+            data = ctypes.string_at(tx, length)
+            ctypes.memmove(rx, bytes(byte ^ 0xFF for byte in data), length)
+            message.append((data, delay_us, change))
+        self.sent.append(message)
+        return sum(len(data) for data, _, _ in message)
 
     def close(self) -> None:
         self.closed.set()
@@ -49,6 +66,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     FakeSpi.gate, FakeSpi.opens, FakeSpi.fails = threading.Event(), None, None
     FakeSpi.gate.set()
     monkeypatch.setattr(spi.spidev, "SpiDev", FakeSpi)
+    monkeypatch.setattr(spi.fcntl, "ioctl", lambda *call: FakeSpi.last.ioctl(*call))
     yield
     FakeSpi.gate.set()
 
@@ -66,9 +84,18 @@ def test_frames_go_out_in_order_and_chip_select_stays_low_as_long_as_asked() -> 
 
     answers, took_s = asyncio.run(main())
     assert answers == [b"\xff", b"\xfe\xfd", b"\xfc"]
-    assert FakeSpi.last.sent == [(b"\0", 300), (b"\x01\x02", 0), (b"\x03", 0)]
+    assert FakeSpi.last.sent == [[(b"\0", 300, 0)], [(b"\x01\x02", 0, 1), (b"\x03", 0, 0)]]
     assert (FakeSpi.last.mode, FakeSpi.last.max_speed_hz) == (3, 500_000)
     assert took_s >= 0.05
+
+
+def test_a_message_holds_what_the_kernels_buffer_holds() -> None:
+    async def main() -> list[bytes]:
+        port = spi.SpiPort("/dev/spidev1.0", 500_000, 1.0)
+        return await port.transfer([SpiFrame(bytes([k]) * 1500) for k in range(5)])
+
+    assert [(answer[0], len(answer)) for answer in asyncio.run(main())] == [(255 - k, 1500) for k in range(5)]
+    assert [[len(data) for data, _, _ in message] for message in FakeSpi.last.sent] == [[1500] * 2, [1500] * 2, [1500]]
 
 
 def test_a_call_that_hangs_costs_its_caller_a_time_out_and_the_next_one_a_busy_bus() -> None:
