@@ -1,7 +1,7 @@
 """Driver of ADI's LTC681x stack monitors in a daisy chain on SPI (ADI LTC6811 data sheet).
 
-A scan clears the cells' registers, converts, and reads: what is still empty then was not converted. Nothing is
-discharged. Once a temperature scan one of the chips' checks of themselves is run; what fails stands until it passes.
+A scan clears the cells' registers, converts, and reads: what is still empty then was not converted. Discharge
+pauses for it. Once a temperature scan one of the chips' checks of themselves is run; what fails stands until it passes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from bms_daemon.drivers import ntc
 from bms_daemon.drivers.ltc681x_chain import Chain
 from bms_daemon.drivers.ltc681x_checks import CHECKS, MARGIN_S, loose_wires
 from bms_daemon.drivers.ltc681x_codec import COUNT_V, Status
+from bms_daemon.drivers.ltc681x_configuration import Configuration
 from bms_daemon.drivers.ltc681x_parts import EMPTY, NORMAL, REFERENCE
 from bms_daemon.drivers.ltc681x_settings import Settings
-from bms_daemon.model import AfeScan, BusFault, FloatArray, TempScan, Trip
+from bms_daemon.model import AfeScan, BoolArray, BusFault, FloatArray, TempScan, Trip
 from bms_daemon.ports import SpiBus
 
 __all__ = ["Driver", "Settings"]
 
+BALANCE_S = 5.0  # a discharge that is not asked for again ends
+SETTLE_S = 0.002  # of the filters at the inputs when a discharge has ended
 _SUPPLY_V, _DIGITAL_V, _REFERENCE_V = (4.5, 5.5), (2.7, 3.6), (2.985, 3.015)
 
 
@@ -36,7 +39,8 @@ class Driver:
         self._chain = Chain(bus, len(settings.cells), settings.spi_hz)
         self._codes = codec.limit_codes(settings.under_voltage_v, settings.over_voltage_v)
         self._wired = _fitted(settings.cells, self._part.cells)
-        self._configuration = codec.configuration(*self._codes, np.zeros_like(self._wired))
+        self._configuration = Configuration(self._chain, self._part, self._codes, self._wired)
+        self._asked_s = 0.0
         self._probes = _fitted(settings.probes, self._part.gpios)
         self._loose = np.zeros(self._wired.shape, dtype=bool)  # cells with a loose wire at either end
         self._wrong: dict[str, str] = {}  # what is wrong by the check that found it
@@ -63,17 +67,18 @@ class Driver:
         """Convert every cell, then the sum of each device while the cells are read."""
         self._chain.retries = 0
         chain, part = self._chain, self._part
+        await self._end_what_nobody_asks_for()
         await chain.send(codec.command(parts.CLRCELL), codec.command(parts.ADCV | NORMAL))
         await asyncio.sleep(part.cell_time_s + MARGIN_S)
         await chain.send(codec.command(parts.ADSTAT | NORMAL))
         begun_s = asyncio.get_running_loop().time()
         found = await chain.read(*part.configuration, *part.groups)
-        held, cells = found[: len(part.configuration)], found[len(part.configuration) :]
+        held = codec.data_of(found[: len(part.configuration)])
+        words = codec.words_of(found[len(part.configuration) :])
         await asyncio.sleep(max(0.0, begun_s + part.stat_time_s + MARGIN_S - asyncio.get_running_loop().time()))
         sums, *flags = await chain.read(*part.status)
-        was_reset = not codec.same_configuration(codec.data_of(held), self._configuration).all()
         status = codec.decode_status(part.cells, *(each.data for each in flags))
-        return self._scan_of(codec.words_of(cells), sums.words, status, was_reset)
+        return self._scan_of(words, sums.words, status, held)
 
     async def scan_temps(self) -> TempScan:
         """Thermistors device by device, and the hottest die; then one of the chips' own checks.
@@ -90,12 +95,24 @@ class Driver:
         await self._check()
         return scan
 
+    async def balance(self, cells: BoolArray) -> BoolArray:
+        """See ``ports.Balancer``; the chips refuse nothing, but who was reset is left so until the next set-up."""
+        discharge = np.zeros_like(self._wired)
+        discharge[self._wired] = cells
+        self._asked_s = asyncio.get_running_loop().time()
+        return self._configuration.discharged(await self._configuration.change(discharge))
+
     async def switch(self, charge: bool, discharge: bool) -> None:
         """The chips have no outputs that gate coils."""
 
+    async def _end_what_nobody_asks_for(self) -> None:
+        overdue = asyncio.get_running_loop().time() - self._asked_s > BALANCE_S
+        if overdue and not self._configuration.resting:
+            await self._configuration.change(np.zeros_like(self._wired))
+
     def _require_pins(self, held: np.ndarray, words: np.ndarray) -> None:
         """What a device says that has lost its settings, or has not converted, is no temperature."""
-        good = codec.same_configuration(held, self._configuration) & (words != EMPTY).all(axis=1)
+        good = self._configuration.same(held) & (words != EMPTY).all(axis=1)
         if not good.all():
             raise BusFault("refused", f"device {int(np.argmin(good)) + 1} was reset, or converts no pins")
 
@@ -119,19 +136,15 @@ class Driver:
 
     async def _configure(self) -> None:
         """Write, let the reference settle, and compare with what every device then holds."""
-        await self._write()
+        held = await self._configuration.write(np.zeros_like(self._wired))
         await asyncio.sleep(self._part.reference_s)
-        held = codec.data_of(await self._chain.read(*self._part.configuration))
-        same = codec.same_configuration(held, self._configuration)
+        same = self._configuration.exact(held)
         if not same.all():
             device = int(np.argmin(same))
             found = held[device].tobytes().hex(" ")
             raise BusFault("refused", f"device {device + 1} holds {found} as configuration")
 
-    async def _write(self) -> None:
-        groups = np.split(self._configuration, len(self._part.configure), axis=1)
-        await self._chain.send(*map(codec.write, self._part.configure, groups))
-
+    # -------------------------------------------------------------- checks
     async def _check(self) -> None:
         """The next of the checks in turn; what it finds stands until it finds nothing."""
         at, self._checked = self._checked, (self._checked + 1) % (len(CHECKS) + 1)
@@ -142,10 +155,17 @@ class Driver:
         self._note(check.__name__, await check(self._chain, self._part))
 
     async def _look_for_loose_wires(self) -> None:
+        """With nothing discharged: that would move cells as a loose wire does."""
+        told = self._configuration.told
+        if told.any():
+            await self._configuration.change(np.zeros_like(told))
+            await asyncio.sleep(SETTLE_S)
         loose = await loose_wires(self._chain, self._part, self._settings.cells, self._settings.open_wire_v)
         self._loose = (loose[:, :-1] | loose[:, 1:]) & self._wired
         places = [f"device {device + 1}: wire C{wire} is open" for device, wire in np.argwhere(loose).tolist()]
         self._note("wires", "; ".join(places))
+        if told.any():
+            await self._configuration.change(told)
 
     def _note(self, what: str, wrong: str) -> None:
         self._wrong.pop(what, None)
@@ -153,7 +173,7 @@ class Driver:
             self._wrong[what] = wrong
 
     # -------------------------------------------------------------- values
-    def _scan_of(self, words: np.ndarray, sums: np.ndarray, status: Status, was_reset: bool) -> AfeScan:
+    def _scan_of(self, words: np.ndarray, sums: np.ndarray, status: Status, held: np.ndarray) -> AfeScan:
         converted = words[self._wired] != EMPTY
         self._conversions += bool(converted.all())
         cell_v = np.where(words == EMPTY, 0, words) * COUNT_V
@@ -164,9 +184,10 @@ class Driver:
             stack_v=float(sums[:, 0].sum() * self._part.sum_v),
             conversions=self._conversions,
             trips=self._trips(status),
-            was_reset=was_reset,
+            was_reset=not self._configuration.same(held).all(),
             retries=self._chain.retries,
             note="; ".join(self._wrong.values()),
+            balancing=self._configuration.discharged(held),
         )
 
     def _trips(self, status: Status) -> Trip:

@@ -58,6 +58,14 @@ class Ltc681xChain:
         self._valid_s = np.full(self._devices, -inf)
         self._heard_s = -inf
 
+    def forget(self, device: int) -> None:
+        """One device loses its configuration and stays awake."""
+        self._registers.configuration[device] = self._part.delivered
+
+    def switch_on(self, device: int, cell: int) -> None:
+        """One of the first eight cells' switches turns itself on."""
+        self._registers.configuration[device, 4] |= 1 << cell
+
     # ------------------------------------------------------------------ Chip
     def advance(self, now_s: float) -> None:
         self._registers.advance(now_s)
