@@ -20,19 +20,18 @@ def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doub
 
     ``doubts`` holds whether they disagree now, and what was found last: a suspect stays one while its verdict stands.
     """
-    found = Doubt.NONE
+    found, used = Doubt.NONE, senses
     disagreed = doubts & (Doubt.CURRENT_MISMATCH | Doubt.CURRENT_SUSPECT)
     suspected = witness.suspect if disagreed else Source.NONE
     if suspected not in (Source.NONE, senses.current) or (suspected is senses.current and spare is not Source.NONE):
-        found |= Doubt.CURRENT_SUSPECT
-    used = witness.afe if trusted(witness, senses, spare, found).current is Source.AFE else witness.shunt
-    return found | Doubt.CURRENT_CONTRADICTED if used.contradicted else found
+        found, used = Doubt.CURRENT_SUSPECT, trusted(witness, senses, spare)
+    tally = witness.afe if used.current is Source.AFE else witness.shunt
+    return found | Doubt.CURRENT_CONTRADICTED if tally.contradicted else found
 
 
-def trusted(witness: Witness, senses: Senses, spare: Source, doubts: Doubt) -> Senses:
-    """Who is to be gone by: the spare where the usual current is the suspect."""
-    swapped = doubts & Doubt.CURRENT_SUSPECT and witness.suspect is senses.current
-    return replace(senses, current=spare) if swapped else senses
+def trusted(witness: Witness, senses: Senses, spare: Source) -> Senses:
+    """Who is to be gone by where there is a suspect: the spare in place of the usual one, if that is the suspect."""
+    return replace(senses, current=spare) if witness.suspect is senses.current else senses
 
 
 def terminal_doubts(witness: Witness, doubts: Doubt, settings: Settings) -> Doubt:

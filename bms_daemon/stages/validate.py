@@ -142,11 +142,13 @@ def validate(
         cells, temps = _frozen(cells), _frozen(temps)
     trips = raw.cells.value.trips if cells.tried and raw.cells and raw.cells.value else state.trips
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
-    witness = hear(state.witness, cells, shunt, terminals(ages.senses, cells, shunt).pack_v, ages.span_ohm, now_s)
+    known = terminals(ages.senses, cells, shunt)
+    witness = hear(state.witness, cells, shunt, known.pack_v, ages.span_ohm, now_s)
     suspected = state.doubts & Doubt.CURRENT_SUSPECT
     doubts |= current_doubts(witness, ages.senses, ages.spare, doubts | suspected)
     doubts |= terminal_doubts(witness, state.doubts, settings)
-    known = terminals(trusted(witness, ages.senses, ages.spare, doubts), cells, shunt)
+    if doubts & Doubt.CURRENT_SUSPECT:
+        known = terminals(trusted(witness, ages.senses, ages.spare), cells, shunt)
     measured = Measured(
         now_s=now_s,
         dt_s=_dt_s(state.now_s, now_s, settings.timing.tick_s),
