@@ -19,6 +19,7 @@ from bms_daemon.sim.settings import (
     LemCabData,
     Ltc681xData,
     SbsData,
+    VeDirectData,
     WorldSettings,
 )
 from bms_daemon.sim.taps import CanTalker, Chip, Talker, Taps
@@ -150,7 +151,9 @@ def _sbs(settings: WorldSettings, taps: Taps) -> Chip:
 def _vedirect(settings: WorldSettings, taps: Taps) -> Talker:
     from bms_daemon.sim.vedirect import VeDirectShunt
 
-    return VeDirectShunt(taps, seed=settings.seed, capacity_ah=settings.capacity_ah, soc=settings.initial_soc)
+    data, capacity_ah, soc = settings.shunt, settings.capacity_ah, settings.initial_soc
+    assert isinstance(data, VeDirectData)
+    return VeDirectShunt(taps, settings.seed, capacity_ah, soc, hex_pause_s=data.hex_pause_s)
 
 
 def _ivts(settings: WorldSettings, taps: Taps) -> CanTalker:

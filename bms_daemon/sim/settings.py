@@ -136,6 +136,7 @@ class VeDirectData(Section):
     """A battery monitor on a serial line."""
 
     kind: Literal["vedirect"] = "vedirect"
+    hex_pause_s: Seconds = Field(default=3.0, description="For how long its text pauses after a HEX frame.")
 
 
 class IvtSData(Section):

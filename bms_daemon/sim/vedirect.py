@@ -2,6 +2,10 @@
 
 Every second the device sends its measurements and, right behind, its history block. Values are sampled when the first
 byte leaves; a block is delivered whole when its last byte has left at 19200 8N1.
+
+Taken from memory, not from a confirmed source: for how long text pauses once a HEX frame came (no block begins, the one
+under way is finished), the answers to other commands than "get", what a version looks like, the flag of a register that
+is not there.
 """
 
 from __future__ import annotations
@@ -17,6 +21,12 @@ JITTER_S = 0.01
 SAMPLE_S = 0.25  # the coulomb counter's own step
 NOISE_A = 0.01
 CAPACITY_REGISTER = 0x1000
+HEX_PAUSE_S = 3.0
+PRODUCT_ID, VERSION = 0x0203, 0x4308
+PING, APP_VERSION, PRODUCT, GET = 0x1, 0x3, 0x4, 0x7
+DONE, UNKNOWN, ERROR, PONG = 0x1, 0x3, 0x4, 0x5
+UNKNOWN_REGISTER = 0x01
+LONGEST_FRAME = 128
 _EDGE = 1e-9
 
 
@@ -25,6 +35,7 @@ class Faults:
     """The test's back door. Counts go down with every use."""
 
     silent: bool = False
+    deaf: bool = False  # the wire to its RX is cut
     stuck: bool = False  # blocks go on with the values they had
     garbage: int = 0  # random bytes before the next block
     bad_checksums: int = 0  # measurement blocks
@@ -49,17 +60,29 @@ def hex_frame(command: int, payload: bytes) -> bytes:
     return f":{command:X}{payload.hex().upper()}{checksum:02X}\n".encode("ascii")
 
 
+def hex_content(line: bytes) -> bytes | None:
+    """Command and payload of a frame without its ``\\n``, a byte each; None for what is none."""
+    start = line.rfind(b":")
+    try:
+        content = bytes.fromhex("0" + line[start + 1 :].decode("ascii")) if start >= 0 else b""
+    except ValueError:
+        return None
+    return content[:-1] if len(content) > 1 and sum(content) & 0xFF == 0x55 else None
+
+
 class VeDirectShunt:
     """Implements ``sim.taps.Talker``. Counts charge from ``soc`` of ``capacity_ah``; voltage is the pack's.
 
     The counter sees the faulty current, as a real one would. Faults act on the next block.
     """
 
-    def __init__(self, taps: Taps, seed: int, capacity_ah: float, soc: float) -> None:
+    def __init__(
+        self, taps: Taps, seed: int, capacity_ah: float, soc: float, *, hex_pause_s: float = HEX_PAUSE_S
+    ) -> None:
         self.faults = Faults()
         self._taps = taps
         self._random = random.Random(seed)
-        self._capacity_ah = capacity_ah
+        self._capacity_ah, self._hex_pause_s = capacity_ah, hex_pause_s
         self._charge_ah = soc * capacity_ah
         self._drawn_ah = self._deepest_ah = 0.0
         self._now_s = 0.0
@@ -88,11 +111,27 @@ class VeDirectShunt:
         return self._now_s if self._replies and not self.faults.silent else min([self._start_s, self._sample_s, *ends])
 
     def hear(self, data: bytes) -> None:
-        """HEX requests: get of the capacity register is answered, everything else is ignored."""
-        *lines, self._heard = (self._heard + data).split(b"\n")
+        """HEX frames. Text pauses from every one of them on."""
+        if self.faults.deaf:
+            return
+        *lines, tail = (self._heard + data).split(b"\n")
+        self._heard = tail[-LONGEST_FRAME:]
         for line in lines:
-            if line + b"\n" == hex_frame(7, CAPACITY_REGISTER.to_bytes(2, "little") + b"\0"):
-                self._replies += hex_frame(7, self._capacity_payload())
+            self._replies += self._answer(hex_content(line))
+            self._start_s = max(self._start_s, self._now_s + self._hex_pause_s)
+
+    def _answer(self, content: bytes | None) -> bytes:
+        if content is None:
+            return hex_frame(ERROR, b"\xaa\xaa")
+        command, payload = content[0], content[1:]
+        if command == PING:
+            return hex_frame(PONG, VERSION.to_bytes(2, "little"))
+        if command in (APP_VERSION, PRODUCT):
+            return hex_frame(DONE, (VERSION if command == APP_VERSION else PRODUCT_ID).to_bytes(2, "little"))
+        if command == GET and len(payload) == 3:
+            known = int.from_bytes(payload[:2], "little") == CAPACITY_REGISTER
+            return hex_frame(GET, self._capacity_payload() if known else payload[:2] + bytes((UNKNOWN_REGISTER,)))
+        return hex_frame(UNKNOWN, bytes((command,)))
 
     # ------------------------------------------------------------------ measurement
     def _measured_a(self) -> float:

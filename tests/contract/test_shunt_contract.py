@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import isnan
 from typing import Any
@@ -40,7 +40,7 @@ class Family:
     world: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return str(self.settings.get("part", self.kind))
+        return str(self.settings.get("part", f"{self.kind}-hex" if self.settings.get("hex") else self.kind))
 
     def play(self, story: Story, **changes: Any) -> None:
         async def main() -> None:
@@ -54,6 +54,7 @@ class Family:
 
 
 VEDIRECT = Family("vedirect", {}, 1.0, {"flip_rate": 0.01}, {"bad_checksums": 3})
+VEDIRECT_HEX = replace(VEDIRECT, settings={"hex": True})
 IVTS = Family("ivts", {"pack": "u1", "link": "u2"}, 0.05, {"drop_rate": 0.2}, {"system_error": True})
 LEM_CAB = Family("lem_cab", {}, 0.01, {"drop_rate": 0.2}, {"error": True})
 ON_CAN = (IVTS, LEM_CAB)
@@ -77,7 +78,7 @@ def _ina(part: str, period_s: float) -> Family:
 INA226, INA228, INA238 = _ina("ina226", 0.035), _ina("ina228", 0.05), _ina("ina238", 0.05)
 ASKED = (INA226, INA228, INA238)
 counting = pytest.mark.parametrize("family", (INA228, IVTS), ids=str)
-every = pytest.mark.parametrize("family", (VEDIRECT, *ON_CAN, *ASKED), ids=str)
+every = pytest.mark.parametrize("family", (VEDIRECT, VEDIRECT_HEX, *ON_CAN, *ASKED), ids=str)
 
 
 @every
@@ -223,6 +224,17 @@ def test_hex_frames_cost_nothing_and_wrong_sums_cost_their_block() -> None:
         assert loop.time() - start_s == pytest.approx(3 * undisturbed_s, rel=0.2)
 
     VEDIRECT.play(story)
+
+
+def test_a_monitor_that_does_not_hear_is_refused_and_still_read() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assembly.talker.faults.deaf = True
+        await shunt.read()
+        with pytest.raises(BusFault, match="monitor's RX"):
+            await shunt.setup()
+        await shunt.read()
+
+    VEDIRECT_HEX.play(story)
 
 
 @pytest.mark.parametrize("family", (*ON_CAN, *ASKED), ids=str)

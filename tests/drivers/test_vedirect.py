@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 import random
+import re
 
 import pytest
 from helpers.fuzzing import fuzz
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bms_daemon.drivers.vedirect import Driver, Settings, reading_of
-from bms_daemon.drivers.vedirect_codec import Decoder
+from bms_daemon.drivers.vedirect_codec import Decoder, HexFrame, decode_hex, encode_hex
 from bms_daemon.model import BusFault, ShuntReading
 from bms_daemon.runtime.clock import run_manual
 
@@ -141,6 +143,75 @@ def test_one_percent_of_wrong_bytes_never_publishes_a_wrong_value() -> None:
     assert good > 300
 
 
+# ------------------------------------------------------------------ HEX
+@pytest.mark.parametrize(
+    ("wire", "frame"),
+    [
+        (b":70010003E\n", HexFrame(7, b"\x00\x10\x00")),
+        (b":7001000C80076\n", HexFrame(7, b"\x00\x10\x00\xc8\x00")),
+        (b":154\n", HexFrame(1)),
+        (b":451\n", HexFrame(4)),
+    ],
+    ids=["Victron's get of the capacity", "Victron's answer of 200 Ah", "ping", "product id"],
+)
+def test_a_frame_is_a_nibble_bytes_and_what_makes_their_sum_55(wire: bytes, frame: HexFrame) -> None:
+    assert encode_hex(frame) == wire
+    assert decode_hex(wire[1:-1]) == decode_hex(wire[1:-1] + b"\r") == frame
+    assert feed(wire)[1].heard[0] == frame
+
+
+@pytest.mark.parametrize(
+    "digits", [b"", b"1", b"55", b"155", b"70010003D", b"7001000 3E", b"7001000g3E", b"154\r0", b":154"]
+)
+def test_what_is_no_frame_is_none(digits: bytes) -> None:
+    assert decode_hex(digits) is None
+
+
+@given(st.integers(0, 15), st.binary(max_size=40), st.integers(0, 80), st.integers(1, 255))
+def test_every_frame_comes_back_and_none_with_a_wrong_byte(command: int, payload: bytes, at: int, change: int) -> None:
+    frame = HexFrame(command, payload)
+    wire = bytearray(encode_hex(frame))
+    assert feed(bytes(wire))[1].heard[0] == frame
+    position = 1 + at % (len(wire) - 2)
+    wire[position] ^= change
+    assert frame not in feed(bytes(wire))[1].heard
+
+
+@pytest.mark.parametrize("wrong", [b":70010003F\n", b":7\n", b":\n", b":7001000C8007\n"])
+def test_a_spoilt_frame_inside_a_block_is_stripped_and_not_heard(wrong: bytes) -> None:
+    found, decoder = feed(CAPTURED[:40] + wrong + CAPTURED[40:])
+    assert [one["V"] for one in found] == ["12065"]
+    assert (decoder.hex_frames, len(decoder.heard)) == (1, 0)
+
+
+def test_a_frame_without_an_end_is_noise() -> None:
+    decoder = Decoder(max_block_bytes=256)
+    decoder.feed(b":" + b"A" * 1000)
+    assert decoder._hex is None
+    assert [one["V"] for one in decoder.feed(CAPTURED * 2)] == ["12065"] * 2
+
+
+def test_frames_that_nobody_takes_are_forgotten() -> None:
+    _, decoder = feed(b"".join(encode_hex(HexFrame(10, bytes((k,)))) for k in range(100)))
+    assert [frame.payload[0] for frame in decoder.heard] == list(range(92, 100))
+
+
+@fuzz
+@given(st.lists(st.one_of(st.binary(max_size=40), st.text("0123456789ABCDEF:\r\n", max_size=40).map(str.encode))))
+def test_no_bytes_raise_and_what_is_heard_sums_up(parts: list[bytes]) -> None:
+    _, decoder = feed(*parts)
+    for frame in decoder.heard:
+        assert encode_hex(frame).strip(b"\n") in b"".join(parts).replace(b"\r", b"")
+        assert 0 <= frame.command <= 15
+
+
+@fuzz
+@given(st.binary(max_size=60))
+def test_any_digits_are_a_frame_or_none(digits: bytes) -> None:
+    frame = decode_hex(digits)
+    assert frame is None or encode_hex(frame) == b":" + digits.rstrip(b"\r") + b"\n"
+
+
 # ------------------------------------------------------------------ readings
 def nan_equal(reading: ShuntReading | None, *expected: float) -> bool:
     return reading is not None and (reading.current_a, reading.voltage_v, reading.soc) == pytest.approx(
@@ -196,6 +267,76 @@ class Script:
         raise AssertionError("a monitor is only listened to")
 
     def close(self) -> None: ...
+
+
+class Answering(Script):
+    """A port that answers each question by these bytes, in turn, and then says nothing more."""
+
+    def __init__(self, *answers: bytes) -> None:
+        super().__init__()
+        self.answers, self.asked = list(answers), b""
+
+    async def read(self) -> bytes:
+        if not self.chunks:
+            await asyncio.sleep(math.inf)
+        return await super().read()
+
+    async def write(self, data: bytes) -> None:
+        self.asked += data
+        if self.answers:
+            self.chunks.append(self.answers.pop(0))
+
+
+PONG, PRODUCT = b":51641F9\n", encode_hex(HexFrame(1, b"\x03\x02"))
+
+
+def set_up(*answers: bytes) -> bytes:
+    """What is asked."""
+    port = Answering(*answers)
+    run_manual(Driver(port, Settings(hex=True)).setup())
+    return port.asked
+
+
+def test_a_monitor_is_asked_three_things() -> None:
+    assert set_up(PONG, PRODUCT, HEX) == b":154\n:451\n:70010003E\n"
+
+
+def test_text_and_what_it_says_by_itself_are_no_answers() -> None:
+    by_itself = encode_hex(HexFrame(10, b"\x00\x10\x00\xc8\x00"))
+    assert set_up(CAPTURED[:20] + PONG + CAPTURED[20:], by_itself + PRODUCT, CAPTURED + by_itself + HEX)
+
+
+def test_a_spoilt_answer_is_asked_for_once_more() -> None:
+    assert set_up(b":51641F8\n", PONG, PRODUCT, HEX) == b":154\n:154\n:451\n:70010003E\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ((), "no answer when asked for its ping: is the wire to the monitor's RX connected?"),
+        ((PONG,), "no answer when asked for its product id"),
+        ((PONG, PRODUCT, encode_hex(HexFrame(7, b"\x00\x10\x01"))), "answers :70010013D when asked for its capacity"),
+        ((PONG, PRODUCT, encode_hex(HexFrame(7, b"\x01\x10\x00\x01"))), "when asked for its capacity"),
+        ((PONG, encode_hex(HexFrame(3, b"\x04"))), "answers :3044E when asked for its product id"),
+        ((b":4AAAAFD\n",), "answers :4AAAAFD when asked for its ping"),
+    ],
+    ids=["deaf", "deaf later", "a flag", "another register", "unknown", "an error"],
+)
+def test_a_monitor_that_does_not_answer_rightly_is_refused_in_words(answers: tuple[bytes, ...], why: str) -> None:
+    with pytest.raises(BusFault, match=re.escape(why)) as refused:
+        set_up(*answers)
+    assert refused.value.kind == "refused"
+
+
+def test_what_it_said_before_it_was_asked_is_no_answer() -> None:
+    driver = Driver(Answering(), Settings(hex=True))
+    driver.decoder.feed(PONG)
+    with pytest.raises(BusFault, match="asked for its ping"):
+        run_manual(driver.setup())
+
+
+def test_nothing_is_asked_unless_it_is_wanted() -> None:
+    run_manual(Driver(Script(), Settings()).setup())
 
 
 def test_a_history_block_is_passed_over() -> None:

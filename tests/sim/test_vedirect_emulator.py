@@ -99,6 +99,56 @@ def test_the_published_hex_exchange() -> None:
     assert shunt.advance(0.0011) == b":7001000C80076\n"
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (b":154\n", b":50843%02X\n" % (0x55 - 5 - 0x08 - 0x43)),
+        (b":352\n", b":10843%02X\n" % (0x55 - 1 - 0x08 - 0x43)),
+        (b":451\n", b":103024F\n"),
+        (b":70010003E\r\n", b":7001000C80076\n"),
+        (b":70110003D\n", b":70110013C\n"),
+        (b":70010003D\n", b":4AAAAFD\n"),
+        (b":\n", b":4AAAAFD\n"),
+        (b"nonsense\n", b":4AAAAFD\n"),
+        (b":64F\n", b":3064C\n"),
+        (b"noise:451\n", b":103024F\n"),
+    ],
+    ids=["ping", "version", "product", "get", "no such register", "sum", "empty", "words", "restart", "after noise"],
+)
+def test_hex_questions_are_answered_byte_by_byte(question: bytes, answer: bytes) -> None:
+    shunt = VeDirectShunt(Pins(), seed=0, capacity_ah=200.0, soc=0.5)
+    shunt.advance(0.001)
+    shunt.hear(question)
+    assert shunt.advance(0.0011) == answer
+
+
+def test_text_pauses_after_a_hex_frame_and_comes_back() -> None:
+    shunt = VeDirectShunt(Pins(), seed=0, capacity_ah=200.0, soc=0.5, hex_pause_s=5.0)
+    before = [now_s for now_s, _ in _listen(shunt, 2.5)]
+    shunt.hear(b":154\n")
+    after = [now_s for now_s, data in _listen(shunt, 20.0, 2.5) if b"PID" in data]
+    assert before[-1] > 2.0
+    assert 7.0 < after[0] < 7.6 and len(after) == pytest.approx(13, abs=1)
+
+
+def test_a_deaf_monitor_answers_nothing_and_does_not_pause() -> None:
+    shunt = VeDirectShunt(Pins(), seed=0, capacity_ah=200.0, soc=0.5)
+    shunt.faults.deaf = True
+    shunt.hear(b":154\n")
+    assert not any(b":5" in data for _, data in _listen(shunt, 0.5))
+    assert len(_listen(shunt, 5.0, 0.5)) >= 8
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_whatever_is_heard_raises_nothing_and_fills_no_memory(heard: list[bytes]) -> None:
+    shunt = VeDirectShunt(Pins(), seed=0, capacity_ah=200.0, soc=0.5)
+    for data in (b"x" * 1000, *heard):
+        shunt.hear(data)
+    assert len(shunt._heard) <= 128
+    shunt.hear(b"\n")
+    assert shunt.advance(0.001).endswith(b":4AAAAFD\n") or b":" in b"".join(heard)
+
+
 def test_a_hex_frame_inside_a_block_leaves_the_rest_summing_to_zero() -> None:
     shunt = VeDirectShunt(Pins(), seed=0, capacity_ah=200.0, soc=0.5)
     shunt.faults.hex_frames = True
