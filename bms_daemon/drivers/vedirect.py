@@ -1,7 +1,7 @@
 """Driver of Victron's battery monitors (BMV, SmartShunt), which send VE.Direct text once a second by themselves.
 
 The Ah that a monitor says it has consumed (CE) is no charge counter here: it jumps to zero whenever the monitor takes
-the pack for full, and between jumps moves no finer than the current that comes beside it.
+the pack for full, and nothing in a message tells such a jump from charge that flowed unseen.
 """
 
 from __future__ import annotations
