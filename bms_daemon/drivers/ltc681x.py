@@ -25,6 +25,7 @@ from bms_daemon.ports import SpiBus
 
 __all__ = ["Driver", "Settings"]
 
+STRAY_CODE = 5000  # 0.5 V: more than inputs show that are tied together
 BALANCE_S = 5.0  # a discharge that is not asked for again ends
 SETTLE_S = 0.002  # of the filters at the inputs when a discharge has ended
 _SUPPLY_V, _DIGITAL_V, _REFERENCE_V = (4.5, 5.5), (2.7, 3.6), (2.985, 3.015)
@@ -58,6 +59,7 @@ class Driver:
         await self._configure()
         for _ in range(len(CHECKS) + 1):
             await self._check()
+        await self.scan()
         if self._wrong:
             raise BusFault("refused", "; ".join(self._wrong.values()))
         under_v, over_v = codec.limits_v(*self._codes)
@@ -179,6 +181,7 @@ class Driver:
         cell_v = np.where(words == EMPTY, 0, words) * COUNT_V
         cell_v[self._loose] = np.nan
         self._judge_supplies(sums[:, 2] * COUNT_V, status)
+        self._judge_wiring(words)
         return AfeScan(
             cell_v=np.where(converted, cell_v[self._wired], np.nan),
             stack_v=float(sums[:, 0].sum() * self._part.sum_v),
@@ -202,6 +205,12 @@ class Driver:
     def _judge_supplies(self, analog_v: FloatArray, status: Status) -> None:
         self._note("analog supply", _outside("analog supply", analog_v, _SUPPLY_V))
         self._note("digital supply", _outside("digital supply", status.digital_v, _DIGITAL_V))
+
+    def _judge_wiring(self, words: np.ndarray) -> None:
+        """Inputs without a cell are tied together: a voltage there is another device's, or a wrong ``cells``."""
+        stray = np.argwhere((words > STRAY_CODE) & (words != EMPTY) & ~self._wired).tolist()
+        where = [f"device {device + 1}: a cell on input C{cell + 1}, where none is wired" for device, cell in stray[:1]]
+        self._note("wiring", "".join(where))
 
     def _probe_degc(self, words: np.ndarray) -> FloatArray:
         """Of thermistors (probes,); NaN for those whose reference is wrong or that were not converted."""

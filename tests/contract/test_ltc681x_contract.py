@@ -109,6 +109,55 @@ def test_a_chain_of_another_length_is_refused(cells: tuple[int, ...], probes: tu
     run_manual(main())
 
 
+def test_two_devices_in_each_others_place_are_seen_by_their_counts_of_cells() -> None:
+    async def story(assembly: Assembly, afe: Afe) -> None:
+        said = "device 3: a cell on input C8, where none is wired"
+        await afe.setup()
+        assembly.chip.faults.swapped = (1, 2)
+        scan = await afe.scan()
+        assert scan.trips == Trip.INTERNAL | Trip.UNDER_VOLTAGE
+        assert scan.note == said
+        with pytest.raises(BusFault, match=said):
+            await afe.setup()
+        assembly.chip.faults.swapped = None
+        await afe.setup()
+        assert (await afe.scan()).note == ""
+
+    LTC6811.play(story)
+
+
+def test_two_devices_with_as_many_cells_each_look_alike() -> None:
+    """Nothing but the voltages tells: they carry no number."""
+
+    async def main() -> None:
+        assembly, afe, _ = chain_of("ltc6811", 2, 12)
+        assembly.plant.cells.offset_v[:12] = 0.05
+        assembly.plant.refresh()
+        assembly.chip.faults.swapped = (0, 1)
+        await afe.setup()
+        scan = await afe.scan()
+        taps_v = assembly.plant.taps.cell_v
+        assert scan.cell_v == pytest.approx(np.roll(taps_v, 12), abs=0.005)
+        assert (scan.trips, scan.note) == (Trip.NONE, "")
+
+    run_manual(main())
+
+
+@pytest.mark.parametrize("count", [8, 9, 12])
+def test_a_cell_too_few_in_the_settings_is_found_at_once(count: int) -> None:
+    async def main() -> None:
+        assembly, _, table = chain_of("ltc6811", 1, 12)
+        fewer = table.model_copy(update={"cells": (count,)})
+        afe = registry.make_afe("ltc681x", assembly.afe_bus, fewer, count)
+        if count == 12:
+            await afe.setup()
+            return
+        with pytest.raises(BusFault, match=f"device 1: a cell on input C{count + 1}, where none is wired"):
+            await afe.setup()
+
+    run_manual(main())
+
+
 def test_a_broken_chain_names_the_first_device_that_is_missing() -> None:
     async def story(assembly: Assembly, afe: Afe) -> None:
         await afe.setup()
