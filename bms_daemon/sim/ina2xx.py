@@ -1,8 +1,7 @@
 """Emulator of TI's INA226, INA228 and INA238 at register level: big-endian words, conversions, flags.
 
 Written from public register lists alone and shared with no driver. Conversion times of the INA228's codes are the
-data sheet's as far as they are known: 1052 us a quantity at code 5. Its charge counts what flows at every instant, also
-while nobody reads; between two calls of ``advance`` the current runs straight.
+data sheet's as far as they are known: 1052 us a quantity at code 5.
 """
 
 from __future__ import annotations
@@ -51,7 +50,8 @@ class Ina2xx:
         self.faults = Faults()
         self._taps, self._part, self._bus, self._shunt_ohm = taps, part, bus, shunt_mohm * 1e-3
         self._random = random.Random(seed)
-        self._now_s, self._last_a = -inf, 0.0
+        self._now_s = self._counted_s = -inf
+        self._last_a = 0.0
         self.power_on_reset()
 
     def power_on_reset(self) -> None:
@@ -68,7 +68,7 @@ class Ina2xx:
         self._due_s = self._now_s + self._lasts_s() if self._now_s > -inf else -inf
 
     def advance(self, now_s: float) -> None:
-        self._count(now_s)
+        self.count(now_s)
         self._now_s = max(self._now_s, now_s)
         if self._due_s == -inf:
             self._due_s = now_s + self._lasts_s()
@@ -146,15 +146,15 @@ class Ina2xx:
         calibrated = self._words.get(0x02, 0)
         return 13107.2e6 * self._shunt_ohm / calibrated if calibrated else 0.0
 
-    def _count(self, now_s: float) -> None:
-        """Counts of CURRENT times seconds, rolling over at 40 bits."""
+    def count(self, now_s: float) -> None:
+        """Counts of CURRENT times seconds, rolling over at 40 bits. See ``taps.Counts``."""
         current_a = self._measured_a()
-        if -inf < self._now_s < now_s and not self.faults.frozen:
-            passed_c = 0.5 * (self._last_a + current_a) * (now_s - self._now_s)
+        if -inf < self._counted_s < now_s and not self.faults.frozen:
+            passed_c = 0.5 * (self._last_a + current_a) * (now_s - self._counted_s)
             charge = self._charge + passed_c * self._counts_an_ampere
             self._charge = (charge + WRAP / 2) % WRAP - WRAP / 2
             self._wrapped |= not -WRAP / 2 <= charge < WRAP / 2
-        self._last_a = current_a
+        self._last_a, self._counted_s = current_a, max(self._counted_s, now_s)
 
     def _convert(self) -> None:
         current_a = self._measured_a()

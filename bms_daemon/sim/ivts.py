@@ -90,7 +90,7 @@ class IvtS:
         self._base_id, self._command_id, self._response_id = base_id, command_id, response_id
         self._noise_a = noise_a
         self._stored = _SHIPPED
-        self._now_s = -inf
+        self._now_s = self._counted_s = -inf
         self._heard: list[bytes] = []
         self._reset()
         self._occupy(0.0, self._boot)
@@ -106,7 +106,7 @@ class IvtS:
             self._now_s = now_s
             self._finish()
         frames = self._obey_all()
-        self._count(now_s)
+        self.count(now_s)
         if now_s + _EDGE >= self._busy_until_s:
             frames += self._finish()
         if now_s + _EDGE >= self._soonest_s:
@@ -222,12 +222,14 @@ class IvtS:
     def _power_w(self) -> float:
         return self._measured_v(1) * self._measured_a()
 
-    def _count(self, now_s: float) -> None:
-        step_s = max(0.0, now_s - self._now_s) if self._running else 0.0
+    def count(self, now_s: float) -> None:
+        """See ``taps.Counts``."""
+        counting = self._running and self._counted_s > -inf
+        step_s = max(0.0, now_s - self._counted_s) if counting else 0.0
         current_a, power_w = self._measured_a(), self._power_w()
         self._charge_as += 0.5 * (current_a + self._last_a) * step_s
         self._energy_ws += 0.5 * (power_w + self._last_w) * step_s
-        self._last_a, self._last_w = current_a, power_w
+        self._last_a, self._last_w, self._counted_s = current_a, power_w, max(self._counted_s, now_s)
 
     def _value(self, number: int) -> float:
         """A result in its own unit: mA, mV, 0.1 degC, W, As, Wh."""

@@ -5,7 +5,7 @@ Nothing here moves by itself. ``World.sync(now_s)`` advances everything to one i
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -85,6 +85,15 @@ class CanTalker(Protocol):
     def next_event_s(self) -> float: ...
 
     def hear(self, frame_id: int, data: bytes) -> None: ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A sensor that counts what flows, whether anybody listens or not."""
+
+    def count(self, now_s: float) -> None:
+        """Count up to ``now_s``, straight from the last call's current to the present one."""
+        ...
 
 
 class Talker(Protocol):

@@ -85,7 +85,7 @@ class VeDirectShunt:
         self._capacity_ah, self._hex_pause_s = capacity_ah, hex_pause_s
         self._charge_ah = soc * capacity_ah
         self._drawn_ah = self._deepest_ah = 0.0
-        self._now_s = 0.0
+        self._now_s = self._counted_s = 0.0
         self._last_a = taps.current_a
         self._values: list[tuple[str, str]] = []
         self._heard = b""
@@ -96,7 +96,8 @@ class VeDirectShunt:
 
     # ------------------------------------------------------------------ Talker
     def advance(self, now_s: float) -> bytes:
-        self._count(now_s)
+        self.count(now_s)
+        self._now_s = now_s
         if now_s + _EDGE >= self._start_s:
             self._begin(now_s)
         sent = b"".join(data for end_s, data in self._outgoing if end_s <= now_s + _EDGE)
@@ -139,13 +140,14 @@ class VeDirectShunt:
         side = -1.0 if faults.inverted else 1.0
         return side * faults.gain * self._taps.current_a + faults.offset_a
 
-    def _count(self, now_s: float) -> None:
+    def count(self, now_s: float) -> None:
+        """See ``taps.Counts``."""
         current_a = self._measured_a()
-        moved_ah = 0.5 * (current_a + self._last_a) * (now_s - self._now_s) / 3600.0
+        moved_ah = 0.5 * (current_a + self._last_a) * max(0.0, now_s - self._counted_s) / 3600.0
         self._charge_ah = min(self._capacity_ah, self._charge_ah + moved_ah)
         self._drawn_ah += max(0.0, -moved_ah)
         self._deepest_ah = max(self._deepest_ah, self._capacity_ah - self._charge_ah)
-        self._last_a, self._now_s = current_a, now_s
+        self._last_a, self._counted_s = current_a, max(self._counted_s, now_s)
         while self._sample_s <= now_s + _EDGE:
             self._sample_s += SAMPLE_S
 

@@ -8,7 +8,7 @@ from math import inf
 
 from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import INPUTS, SimLines
-from bms_daemon.sim.taps import CanTalker, Chip, Pack, Talker
+from bms_daemon.sim.taps import CanTalker, Chip, Counts, Pack, Talker
 
 COILS = ("main", "precharge", "main_negative")
 MAX_STEP_S = 0.02
@@ -20,11 +20,15 @@ def loop_time_s() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _nothing(now_s: float) -> None:
+    """Of a sensor that does not count."""
+
+
 class World:
     """Keeps pack, chip, coil gate and lines at one instant. Time never runs backwards.
 
     ``effects`` says what an output besides the coils does (fan, second disconnect), by role. ``talker`` is advanced by
-    its own wire, which collects what it says; here it only says when it will speak.
+    its own wire, which collects what it says; here it only says when it will speak, and counts what flows if it does.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class World:
         self.pack, self.chip, self.talker, self.lines, self.gate = pack, chip, talker, lines, gate
         self.interlock_closed = True
         self.now_s = -inf
+        self._count: Callable[[float], None] = talker.count if isinstance(talker, Counts) else _nothing
         self._effects = dict(effects or {})
         self._clock = clock
         self._shown: tuple[bool, ...] = ()
@@ -119,6 +124,7 @@ class World:
     def _advance(self, until_s: float) -> None:
         self.pack.step(until_s, self.gate.coil(self.now_s))
         self.now_s = until_s
+        self._count(until_s)
         self.gate.coil(until_s)
         if self.chip:
             self.chip.advance(until_s)

@@ -153,6 +153,22 @@ def test_the_charge_is_counted_while_nobody_reads(family: Family, inverted: bool
 
 
 @counting
+def test_a_pulse_that_nobody_saw_is_counted(family: Family) -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        for _ in range(5):
+            before = await shunt.read()
+        for offset_a, seconds in ((0.0, 1.0), (72.0, 2.0), (0.0, 7.0)):
+            assembly.talker.faults.offset_a = offset_a
+            await asyncio.sleep(seconds)
+            assembly.world.sync_now()
+        for _ in range(2):
+            after = await shunt.read()
+        assert after.charge_ah - before.charge_ah == pytest.approx(0.04, abs=0.001)
+
+    family.play(story)
+
+
+@counting
 def test_a_counter_that_began_anew_is_below_what_flowed(family: Family) -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         assembly.talker.faults.offset_a = 72.0
