@@ -12,7 +12,9 @@ import numpy as np
 
 from bms_daemon.drivers import ltc681x_codec as codec
 from bms_daemon.drivers import ltc681x_parts as parts
-from bms_daemon.drivers.ltc681x_chain import Chain
+from bms_daemon.drivers.isospi_chain import Chain
+from bms_daemon.drivers.isospi_codec import words_of
+from bms_daemon.drivers.isospi_notes import first
 from bms_daemon.drivers.ltc681x_parts import NORMAL, Part
 from bms_daemon.model import FloatArray
 
@@ -41,23 +43,23 @@ async def overlap(chain: Chain, part: Part) -> str:
     """One cell by two converters, where it is known which."""
     if not part.overlap:
         return ""
-    await _convert(chain, part.cell_time_s, codec.command(parts.CLRCELL), codec.command(parts.ADOL | NORMAL))
+    await _convert(chain, part.cell_time_s, parts.CLRCELL, parts.ADOL | NORMAL)
     (found,) = await chain.read(parts.RDCV[2])
     seventh, eighth = found.words[:, 0].astype(int), found.words[:, 1].astype(int)
-    return _first("converters disagree", np.abs(seventh - eighth) > OVERLAP_COUNTS)
+    return first("converters disagree", np.abs(seventh - eighth) > OVERLAP_COUNTS)
 
 
 async def redundancy(chain: Chain, part: Part) -> str:
     """Every pin by two converters."""
-    await _convert(chain, 2.0 * part.aux_time_s, codec.command(parts.CLRAUX), codec.command(parts.ADAXD | NORMAL))
-    words = codec.words_of(await chain.read(*part.aux))[:, : part.gpios + 1]
-    return _first("pin converters disagree", np.any(words >= REDUNDANCY_CODE, axis=1))
+    await _convert(chain, 2.0 * part.aux_time_s, parts.CLRAUX, parts.ADAXD | NORMAL)
+    words = words_of(await chain.read(*part.aux))[:, : part.gpios + 1]
+    return first("pin converters disagree", np.any(words >= REDUNDANCY_CODE, axis=1))
 
 
 async def multiplexers(chain: Chain, part: Part) -> str:
-    await _convert(chain, part.diagnose_s, codec.command(parts.DIAGN))
+    await _convert(chain, part.diagnose_s, parts.DIAGN)
     (found,) = await chain.read(parts.RDSTATB)
-    return _first("multiplexer test", codec.decode_status(part.cells, found.data).mux_fail)
+    return first("multiplexer test", codec.decode_status(part.cells, found.data).mux_fail)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -89,8 +91,8 @@ async def loose_wires(chain: Chain, part: Part, fitted: tuple[int, ...], open_wi
 
 async def _pulled(chain: Chain, part: Part, pull: int) -> FloatArray:
     for _ in range(OPEN_RUNS):
-        await _convert(chain, part.cell_time_s, codec.command(parts.ADOW | NORMAL | pull))
-    volts: FloatArray = codec.words_of(await chain.read(*part.groups)) * codec.COUNT_V
+        await _convert(chain, part.cell_time_s, parts.ADOW | NORMAL | pull)
+    volts: FloatArray = words_of(await chain.read(*part.groups)) * codec.COUNT_V
     return volts
 
 
@@ -99,18 +101,14 @@ async def _patterns(
 ) -> str:
     """Of the groups' words, the first ``words`` are converted."""
     for pattern, wanted in parts.PATTERNS:
-        await _convert(chain, time_s, codec.command(test | NORMAL | pattern))
-        found = codec.words_of(await chain.read(*groups))[:, :words]
-        wrong = _first(f"{what} test", (found != wanted).any(axis=1))
+        await _convert(chain, time_s, test | NORMAL | pattern)
+        found = words_of(await chain.read(*groups))[:, :words]
+        wrong = first(f"{what} test", (found != wanted).any(axis=1))
         if wrong:
             return wrong
     return ""
 
 
-async def _convert(chain: Chain, time_s: float, *frames: bytes) -> None:
-    await chain.send(*frames)
+async def _convert(chain: Chain, time_s: float, *codes: int) -> None:
+    await chain.send(*codes)
     await asyncio.sleep(time_s + MARGIN_S)
-
-
-def _first(what: str, wrong: np.ndarray) -> str:
-    return f"device {int(np.argmax(wrong)) + 1}: {what}" if wrong.any() else ""

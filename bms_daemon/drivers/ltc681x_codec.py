@@ -1,4 +1,4 @@
-"""The LTC681x family's bytes: commands, groups of registers and their checksums, without any I/O (ADI data sheets)."""
+"""The LTC681x family's bytes: checksums of its groups, configuration and status, without any I/O (ADI data sheets)."""
 
 from __future__ import annotations
 
@@ -8,45 +8,21 @@ from math import ceil, floor
 
 import numpy as np
 
+from bms_daemon.drivers.isospi_codec import GROUP, PEC, pec15
+from bms_daemon.drivers.ltc681x_parts import Part
 from bms_daemon.model import FloatArray
 
 COUNT_V = 100e-6
-COMMAND = 4  # bytes of a command with its code
-GROUP = 6  # bytes of a register group
-SLOT = GROUP + 2  # with its checksum
-_POLYNOMIAL, _SEED, _TOP = 0x4599, 0x0010, 0x4000
 _SLACK = 1e-6  # of a code: an exact multiple must not fall to the next one by its last bit
 _LIMIT_STEPS = 16  # of a count, of the chip's voltage limits
 _REFON, _PULL_DOWNS_OFF, _FURTHER_PULL_DOWNS_OFF, _LIMIT_MAX = 0x04, 0xF8, 0x0F, 0xFFF
-_FIRST_CELLS = 12  # whose switches are in CFGA
 _DCC = np.r_[32:44, 52:58]  # bits of the switches of cells 1 to 18, through CFGA and CFGB
 _COMPARED = np.frombuffer(bytes.fromhex("05ffffffffff" "f0ff00000000"), dtype=np.uint8)
 
 
-def _table() -> tuple[int, ...]:
-    def entry(value: int) -> int:
-        remainder = value << 7
-        for _ in range(8):
-            remainder = (remainder << 1) ^ (_POLYNOMIAL if remainder & _TOP else 0)
-        return remainder & 0x7FFF
-
-    return tuple(entry(value) for value in range(256))
-
-
-_PEC = _table()
-
-
-def pec15(data: bytes) -> int:
-    """Packet error code of these bytes, as it is sent: 15 bits and a 0."""
-    remainder = _SEED
-    for byte in data:
-        remainder = (remainder << 8 ^ _PEC[(remainder >> 7 ^ byte) & 0xFF]) & 0x7FFF
-    return remainder << 1
-
-
 def _weights() -> np.ndarray:
     """uint16 (6, 256): what each byte adds at each place of a group; the code of six zeros is in the first place."""
-    table = np.array(_PEC, dtype=np.uint16)
+    table = np.array(PEC, dtype=np.uint16)
     rows = [table]
     for _ in range(GROUP - 1):
         rows.insert(0, (rows[0] << 8 ^ table[rows[0] >> 7]) & 0x7FFF)
@@ -64,59 +40,18 @@ def group_codes(groups: np.ndarray) -> np.ndarray:
     return codes
 
 
-def command(code: int) -> bytes:
-    """Two bytes and their code, which every device of the chain hears."""
-    data = code.to_bytes(2, "big")
-    return data + pec15(data).to_bytes(2, "big")
+class Framing:
+    """Behind each group the same code as behind a command."""
 
+    def codes(self, groups: np.ndarray) -> np.ndarray:
+        return group_codes(groups)
 
-def write(code: int, groups: np.ndarray) -> bytes:
-    """A command with a group for every device, uint8 (devices, 6): the nearest first here, last on the wire."""
-    codes = group_codes(groups).astype(">u2")[:, None].view(np.uint8)
-    return command(code) + np.concatenate([groups, codes], axis=1)[::-1].tobytes()
+    def good(self, groups: np.ndarray, sent: np.ndarray) -> np.ndarray:
+        same: np.ndarray = sent == group_codes(groups)
+        return same
 
-
-def read(code: int, devices: int) -> bytes:
-    """A command with room for every device's answer."""
-    return command(code) + bytes(SLOT * devices)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A group of every device, the nearest first: ``data`` uint8 (devices, 6), ``good`` and ``silent`` bool (devices,).
-
-    ``silent``: nothing but ones came, as from a line that nobody drives.
-    """
-
-    data: np.ndarray
-    good: np.ndarray
-    silent: np.ndarray
-
-    @property
-    def words(self) -> np.ndarray:
-        """uint16 (devices, 3)."""
-        return self.data.view("<u2")
-
-
-def answers(raw: Sequence[bytes], devices: int) -> list[Answer]:
-    """What came back for each ``read``; too few bytes count as ones."""
-    room = SLOT * devices
-    whole = b"".join(each[COMMAND : COMMAND + room].ljust(room, b"\xff") for each in raw)
-    slots = np.frombuffer(whole, dtype=np.uint8).reshape(len(raw), devices, SLOT)
-    groups = np.ascontiguousarray(slots[..., :GROUP])
-    sent = slots[..., GROUP].astype(np.uint16) << 8 | slots[..., GROUP + 1]
-    good, silent = sent == group_codes(groups), (slots == 0xFF).all(axis=-1)
-    return [Answer(*found) for found in zip(groups, good, silent, strict=True)]
-
-
-def data_of(found: Sequence[Answer]) -> np.ndarray:
-    """Groups side by side, uint8 (devices, 6 * groups)."""
-    return np.concatenate([each.data for each in found], axis=1)
-
-
-def words_of(found: Sequence[Answer]) -> np.ndarray:
-    """Groups side by side, uint16 (devices, 3 * groups)."""
-    return data_of(found).view("<u2")
+    def heard(self, codes: Sequence[int]) -> None:
+        """These devices count nothing."""
 
 
 def limit_codes(under_v: float, over_v: float) -> tuple[int, int]:
@@ -135,30 +70,39 @@ def limits_v(under: int, over: int) -> tuple[float, float]:
     return round((under + 1) * step_v, 9), round(over * step_v, 9)
 
 
-def configuration(under: int, over: int, discharge: np.ndarray) -> np.ndarray:
-    """CFGA of 12 cells, CFGA and CFGB of more: uint8 (devices, 6 or 12), from bool (devices, cells).
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """CFGA of 12 cells, CFGA and CFGB of more: reference on, pins free of their pull-downs, no discharge timer."""
 
-    Reference on, thermistor pins free of their pull-downs, no discharge timer, and the switches that are on.
-    """
-    limits = (over << 12 | under).to_bytes(3, "little")
-    groups = bytes((_PULL_DOWNS_OFF | _REFON,)) + limits + bytes(2)
-    if discharge.shape[1] > _FIRST_CELLS:
-        groups += bytes((_FURTHER_PULL_DOWNS_OFF,)) + bytes(5)
-    bits = np.unpackbits(np.frombuffer(groups, dtype=np.uint8), bitorder="little")
-    every = np.tile(bits, (discharge.shape[0], 1))
-    every[:, _DCC[: discharge.shape[1]]] = discharge
-    return np.packbits(every, axis=1, bitorder="little")
+    part: Part
+    under: int
+    over: int
 
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return self.part.configure
 
-def discharging(held: np.ndarray, cells: int) -> np.ndarray:
-    """bool (devices, cells): switches that a configuration has on."""
-    return np.unpackbits(held, axis=1, bitorder="little")[:, _DCC[:cells]].astype(bool)
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return self.part.configuration
 
+    def build(self, discharge: np.ndarray) -> np.ndarray:
+        limits = (self.over << 12 | self.under).to_bytes(3, "little")
+        groups = bytes((_PULL_DOWNS_OFF | _REFON,)) + limits + bytes(2)
+        if self.part.extended:
+            groups += bytes((_FURTHER_PULL_DOWNS_OFF,)) + bytes(5)
+        bits = np.unpackbits(np.frombuffer(groups, dtype=np.uint8), bitorder="little")
+        every = np.tile(bits, (discharge.shape[0], 1))
+        every[:, _DCC[: self.part.cells]] = discharge
+        return np.packbits(every, axis=1, bitorder="little")
 
-def same_configuration(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """bool (devices,): whether devices hold it. GPIO bits read the pins, DTEN a pin: they are left out."""
-    same: np.ndarray = ((held ^ wanted) & _COMPARED[: held.shape[1]] == 0).all(axis=1)
-    return same
+    def discharging(self, held: np.ndarray) -> np.ndarray:
+        return np.unpackbits(held, axis=1, bitorder="little")[:, _DCC[: self.part.cells]].astype(bool)
+
+    def same(self, held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """GPIO bits read the pins, DTEN a pin: they are left out."""
+        same: np.ndarray = ((held ^ wanted) & _COMPARED[: held.shape[1]] == 0).all(axis=1)
+        return same
 
 
 @dataclass(frozen=True, slots=True)

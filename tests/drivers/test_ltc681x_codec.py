@@ -8,7 +8,9 @@ from helpers.fuzzing import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bms_daemon.drivers import isospi_codec as isospi
 from bms_daemon.drivers import ltc681x_codec as codec
+from bms_daemon.drivers.ltc681x_parts import PARTS
 
 # command and its code, as foxBMS' tables have them
 COMMANDS = (
@@ -27,25 +29,26 @@ GROUPS = (
 @pytest.mark.parametrize("vector", COMMANDS)
 def test_a_command_carries_its_code(vector: str) -> None:
     code, pec = vector.split()
-    assert codec.command(int(code, 16)) == bytes.fromhex(code + pec)
+    assert isospi.command(int(code, 16)) == bytes.fromhex(code + pec)
 
 
 @pytest.mark.parametrize("vector", GROUPS)
 def test_a_group_carries_its_code(vector: str) -> None:
     data, pec = (bytes.fromhex(each) for each in vector.split())
-    assert codec.pec15(data).to_bytes(2, "big") == pec
+    assert isospi.pec15(data).to_bytes(2, "big") == pec
     group = np.frombuffer(data, dtype=np.uint8)[None]
     assert codec.group_codes(group).tolist() == [int.from_bytes(pec, "big")]
-    assert codec.write(0x0001, group) == bytes.fromhex("00013D6E") + data + pec
-    (found,) = codec.answers([bytes(4) + data + pec], 1)
+    assert isospi.write(0x0001, group, codec.Framing()) == bytes.fromhex("00013D6E") + data + pec
+    (found,) = isospi.answers([bytes(4) + data + pec], 1, codec.Framing())
     assert found.good.all() and found.data.tobytes() == data
 
 
 def test_the_farthest_device_is_written_first_and_the_nearest_read_first() -> None:
     near, far = bytes.fromhex("FC0000000000"), bytes.fromhex("123456789ABC")
-    frame = codec.write(0x0001, np.frombuffer(near + far, dtype=np.uint8).reshape(2, 6))
+    frame = isospi.write(0x0001, np.frombuffer(near + far, dtype=np.uint8).reshape(2, 6), codec.Framing())
     assert frame[4:10] == far and frame[12:18] == near
-    (found,) = codec.answers([bytes(4) + near + bytes.fromhex("4F82") + far + bytes.fromhex("BC24")], 2)
+    raw = bytes(4) + near + bytes.fromhex("4F82") + far + bytes.fromhex("BC24")
+    (found,) = isospi.answers([raw], 2, codec.Framing())
     assert [slot.tobytes() for slot in found.data] == [near, far]
 
 
@@ -69,6 +72,11 @@ def test_limits_beyond_the_chip_are_refused(under_v: float, over_v: float) -> No
         codec.limit_codes(under_v, over_v)
 
 
+def layout_of(cells: int) -> codec.Layout:
+    (part,) = {part for part in PARTS.values() if part.cells == cells}
+    return codec.Layout(part, 0x6D5, 0xA41)
+
+
 @pytest.mark.parametrize(
     ("cells", "on", "groups"),
     [
@@ -82,9 +90,10 @@ def test_the_configuration_keeps_the_reference_on_and_discharges_what_it_is_told
     cells: int, on: tuple[int, ...], groups: str
 ) -> None:
     discharge = np.isin(np.arange(1, cells + 1), on)[None]
-    found = codec.configuration(0x6D5, 0xA41, discharge)
+    layout = layout_of(cells)
+    found = layout.build(discharge)
     assert found.tobytes() == bytes.fromhex(groups)
-    assert (codec.discharging(found, cells) == discharge).all()
+    assert (layout.discharging(found) == discharge).all()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +105,9 @@ def test_the_configuration_keeps_the_reference_on_and_discharges_what_it_is_told
 )  # fmt: skip
 def test_a_configuration_is_compared_without_the_pins_that_it_reads(held: str, same: bool) -> None:
     data = np.frombuffer(bytes.fromhex(held), dtype=np.uint8)[None]
-    wanted = codec.configuration(0x6D5, 0xA41, np.zeros((1, 12 if data.size == 6 else 18), dtype=bool))
-    assert codec.same_configuration(data, wanted).tolist() == [same]
+    layout = layout_of(12 if data.size == 6 else 18)
+    wanted = layout.build(np.zeros((1, layout.part.cells), dtype=bool))
+    assert layout.same(data, wanted).tolist() == [same]
 
 
 def test_status_flags_are_two_bits_a_cell() -> None:
@@ -122,14 +132,14 @@ def test_flags_of_the_cells_from_13_stand_behind_the_pins() -> None:
 @fuzz
 @given(raw=st.binary(max_size=80), devices=st.integers(1, 8))
 def test_no_answer_raises_and_only_one_with_its_code_is_good(raw: bytes, devices: int) -> None:
-    (found,) = codec.answers([raw], devices)
+    (found,) = isospi.answers([raw], devices, codec.Framing())
     assert found.data.shape == (devices, 6)
     for device in range(devices):
         slot = raw[4 + 8 * device : 12 + 8 * device].ljust(8, b"\xff")
         assert found.good[device] == (bitwise(slot[:6]) == int.from_bytes(slot[6:], "big"))
         assert found.silent[device] == (slot == b"\xff" * 8)
     codec.decode_status(18, found.data, found.data)
-    codec.discharging(np.concatenate([found.data, found.data], axis=1), 18)
+    layout_of(18).discharging(isospi.data_of([found, found]))
 
 
 def bitwise(data: bytes) -> int:

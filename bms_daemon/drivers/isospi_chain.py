@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bms_daemon.drivers import ltc681x_codec as codec
-from bms_daemon.drivers.ltc681x_codec import Answer
+from bms_daemon.drivers import isospi_codec as codec
+from bms_daemon.drivers.isospi_codec import Answer, Framing
 from bms_daemon.model import BusFault
 from bms_daemon.ports import SpiBus, SpiFrame
 
@@ -21,8 +21,9 @@ NEVER_S = float("-inf")
 class Chain:
     """``devices`` from the nearest to the farthest. ``retries`` counts groups that were read twice."""
 
-    def __init__(self, bus: SpiBus, devices: int, spi_hz: int) -> None:
+    def __init__(self, bus: SpiBus, devices: int, spi_hz: int, framing: Framing, wake_s: float = WAKE_S) -> None:
         self.devices = devices
+        self._framing, self._wake_s = framing, wake_s
         self.retries = 0
         self._bus = bus
         self._ready = ready(devices, spi_hz)
@@ -30,11 +31,24 @@ class Chain:
 
     async def wake(self) -> None:
         """Wake every device from its sleep, one behind the other, and whoever else hangs behind them."""
-        await self._transfer([SpiFrame(b"\0", WAKE_LOW_S, WAKE_S)] * (self.devices + 1))
+        await self._transfer([SpiFrame(b"\0", WAKE_LOW_S, self._wake_s)] * (self.devices + 1))
 
-    async def send(self, *frames: bytes) -> None:
-        """Commands that nobody answers, or writes."""
-        await self._exchange([SpiFrame(frame) for frame in frames])
+    async def count(self, code: int) -> None:
+        """As many devices as there should be must answer to this command, and none behind them."""
+        await self.read(code)
+        (further,) = await self.try_read([code], self.devices + 1)
+        if further.good[self.devices]:
+            raise BusFault("refused", f"the chain has more than the {self.devices} devices that are configured")
+
+    async def send(self, *codes: int) -> None:
+        """Commands that nobody answers."""
+        await self._tell([codec.command(code) for code in codes], codes)
+
+    async def write(self, codes: Sequence[int], groups: np.ndarray) -> None:
+        """Groups of each device, uint8 (devices, 6 * groups), each by its command."""
+        parts = np.split(groups, len(codes), axis=1)
+        frames = [codec.write(code, part, self._framing) for code, part in zip(codes, parts, strict=True)]
+        await self._tell(frames, codes)
 
     async def read(self, *codes: int) -> list[Answer]:
         """The groups that these commands read. Raises BusFault("crc") or ("nack") with the first device that fails."""
@@ -54,7 +68,11 @@ class Chain:
     async def try_read(self, codes: Sequence[int], devices: int) -> list[Answer]:
         """The same without judging, from a chain that may be of another length."""
         raw = await self._exchange([SpiFrame(codec.read(code, devices)) for code in codes])
-        return codec.answers(raw, devices)
+        return codec.answers(raw, devices, self._framing)
+
+    async def _tell(self, frames: list[bytes], codes: Sequence[int]) -> None:
+        await self._exchange([SpiFrame(frame) for frame in frames])
+        self._framing.heard(codes)
 
     async def _exchange(self, frames: list[SpiFrame]) -> list[bytes]:
         """Frames behind what wakes the link: it idles after 4.3 ms, and a busy host cannot say when they leave."""
