@@ -142,12 +142,16 @@ def _lost_sight(state: EstimateState) -> EstimateState:
 
 
 def _seen_again(state: EstimateState, sample: Sample, sight: Sight) -> EstimateState:
-    """Where the sensor has counted on unseen, the steps that the estimators took blindly are undone."""
+    """Where the sensor has counted on unseen, the steps that the estimators took blindly are undone.
+
+    Its counter may come a message later than its current: it is waited for until the estimators look again.
+    """
     if state.sighted is None:
         return state
     cells, counting = state.sighted
-    state = replace(state, sighted=None)
-    return state if count(counting, sample, sight).blind else replace(state, cells=cells, counting=counting)
+    if not count(counting, sample, sight).blind:
+        return replace(state, cells=cells, counting=counting, sighted=None)
+    return state if state.counting.blind else replace(state, sighted=None)
 
 
 def _looked(
