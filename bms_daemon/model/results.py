@@ -38,6 +38,7 @@ class Doubt(IntFlag):
     RESET = 256  # the chip lost its settings
     CURRENT_SUSPECT = 512  # of two currents that disagree one is suspected, and the other is gone by
     CURRENT_CONTRADICTED = 1024  # the cells' voltage moves as the current in use does not
+    CURRENT_STUCK = 4096  # and the current in use stands still, while the voltage goes up and down
     TERMINALS = 2048  # the pack's terminals against the cells
 
 

@@ -195,7 +195,9 @@ def current_mismatch(scene: Scene) -> float:
 
 
 def current_contradicted(scene: Scene) -> float:
-    return _doubt(scene, Doubt.CURRENT_CONTRADICTED, scene.scan)
+    """1: it moves otherwise than the cells' voltage; 2: it stands still while that goes up and down."""
+    stuck = 2.0 if scene.measured.doubts & Doubt.CURRENT_STUCK else 1.0
+    return stuck * _doubt(scene, Doubt.CURRENT_CONTRADICTED, scene.scan)
 
 
 def terminals_apart(scene: Scene) -> float:

@@ -26,7 +26,9 @@ def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doub
     if suspected not in (Source.NONE, senses.current) or (suspected is senses.current and spare is not Source.NONE):
         found, used = Doubt.CURRENT_SUSPECT, trusted(witness, senses, spare)
     tally = witness.afe if used.current is Source.AFE else witness.shunt
-    return found | Doubt.CURRENT_CONTRADICTED if tally.contradicted else found
+    if tally.contradicted:
+        found |= Doubt.CURRENT_CONTRADICTED
+    return found | Doubt.CURRENT_STUCK if tally.stuck else found
 
 
 def trusted(witness: Witness, senses: Senses, spare: Source) -> Senses:

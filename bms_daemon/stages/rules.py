@@ -183,7 +183,7 @@ RULES: tuple[Rule, ...] = (
     Rule("estimator_restarted", 52, "P17", D.COMPUTE, G.TICK, probes.estimator_recovering, (Rung(R.DERATE, derate=0.5),)),
     Rule("soc_catching_up", 53, "P18", D.COMPUTE, G.TICK, probes.soc_lag, (Rung(R.WARN, _much_lag),)),
     Rule("current_contradicted", 54, "S34 S35 S36", D.SENSOR, G.TICK, probes.current_contradicted,
-         (Rung(R.WARN, hold_s=2.0), Rung(R.STOP, hold_s=10.0))),
+         (Rung(R.WARN, hold_s=2.0), Rung(R.STOP, lambda _: 1.5, hold_s=10.0))),
     Rule("terminals_mismatch", 55, "S12 S52", D.SENSOR, G.TICK, probes.terminals_apart, (Rung(R.INHIBIT, hold_s=2.0),)),
     Rule("temperature_spread", 56, "S47 S51", D.THERMAL, G.TEMPS, probes.hottest_spread_k,
          (Rung(R.WARN, lambda s: s.temperature.spread_k, samples=3, slack=TEMPERATURE_SLACK_DEGC),

@@ -31,7 +31,7 @@ from bms_daemon.stages.witness import Witness, hear, span_ohm
 
 T = TypeVar("T")
 PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
-VOTED = Doubt.CURRENT_SUSPECT | Doubt.CURRENT_CONTRADICTED | Doubt.TERMINALS
+VOTED = Doubt.CURRENT_SUSPECT | Doubt.CURRENT_CONTRADICTED | Doubt.CURRENT_STUCK | Doubt.TERMINALS
 
 
 @dataclass(frozen=True, slots=True)

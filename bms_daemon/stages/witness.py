@@ -20,6 +20,7 @@ STIR_V = 0.003  # of a cell's mean voltage: less may be noise
 PEAK_SHARE, PEAK_KEPT = 0.5, 0.95  # relaxation follows a step; it is smaller than half of it
 KEPT = 0.8  # of a vote, with every newer one
 CERTAIN, MANY = 2.4, 3.0  # three votes against in a row, and three times those in favour
+ONE = 0.6  # vote, of the last three
 FACTOR = 3.0  # by which resistances may differ from the cell file's: age and cold
 DOUBTFUL = 2.0  # by how much more before it is no resistance of these cells
 
@@ -32,20 +33,32 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Votes on a current, older ones count less: changes that it explained, and those that it did not."""
+    """Votes on a current, older ones count less: changes that it explained, and those that it did not.
+
+    ``up`` and ``down``: those of the voltage through which the current stood still.
+    """
 
     agree: float = 0.0
     against: float = 0.0
+    up: float = 0.0
+    down: float = 0.0
 
-    def heard(self, vote: Verdict) -> Tally:
+    def heard(self, vote: Verdict, stood_v: float = 0.0) -> Tally:
+        """``stood_v``: how far the voltage moved while this current stood still."""
         if vote is Verdict.SILENT:
             return self
-        explains = vote is Verdict.EXPLAINS
-        return Tally(KEPT * self.agree + explains, KEPT * self.against + (not explains))
+        new = (vote is Verdict.EXPLAINS, vote is Verdict.CONTRADICTS, stood_v > 0.0, stood_v < 0.0)
+        old = (self.agree, self.against, self.up, self.down)
+        return Tally(*(KEPT * before + now for before, now in zip(old, new, strict=True)))
 
     @property
     def contradicted(self) -> bool:
         return self.against > CERTAIN and self.against > MANY * self.agree
+
+    @property
+    def stuck(self) -> bool:
+        """Contradicted by rises and by falls: what relaxes after a load goes one way only."""
+        return self.contradicted and min(self.up, self.down) > ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +152,13 @@ def _judged(witness: Witness, beat: Beat, span: tuple[float, float], now_s: floa
     if not isfinite(changed_v):
         return after
     stands_out = abs(changed_v) >= max(STIR_V, PEAK_SHARE * witness.peak_v)
-    afe, shunt = (
-        vote(changed_v, new.value - old.value, stands_out, span)
-        for new, old in ((beat.afe_a, last.afe_a), (beat.shunt_a, last.shunt_a))
-    )
+    afe_a, shunt_a = beat.afe_a.value - last.afe_a.value, beat.shunt_a.value - last.shunt_a.value
+    afe, shunt = vote(changed_v, afe_a, stands_out, span), vote(changed_v, shunt_a, stands_out, span)
     return replace(
         after,
         peak_v=max(abs(changed_v), PEAK_KEPT * witness.peak_v),
-        afe=witness.afe.heard(afe),
-        shunt=witness.shunt.heard(shunt),
+        afe=witness.afe.heard(afe, _stood_v(changed_v, afe_a, span)),
+        shunt=witness.shunt.heard(shunt, _stood_v(changed_v, shunt_a, span)),
         suspect=_suspect(afe, shunt, stands_out, witness.suspect),
     )
 
@@ -163,6 +174,11 @@ def vote(changed_v: float, changed_a: float, stands_out: bool, span: tuple[float
         return Verdict.EXPLAINS
     near = ratio_ohm != ratio_ohm or low_ohm / DOUBTFUL <= ratio_ohm <= high_ohm * DOUBTFUL
     return Verdict.SILENT if near else Verdict.CONTRADICTS
+
+
+def _stood_v(changed_v: float, changed_a: float, span: tuple[float, float]) -> float:
+    """The change of the voltage, where that of the current could not even have moved it by half of what stands out."""
+    return changed_v if abs(changed_a) * span[1] < STIR_V / 2.0 else 0.0
 
 
 def _suspect(afe: Verdict, shunt: Verdict, stands_out: bool, before: Source) -> Source:

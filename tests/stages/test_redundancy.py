@@ -97,9 +97,20 @@ def test_right_sensors_are_never_doubted(config: Any, steps: list[float]) -> Non
 
 
 # ------------------------------------------------------------------ one current
-@pytest.mark.parametrize("wrong", [stuck, turned, lambda _: 0.0])
-def test_a_single_sensor_is_contradicted_by_the_cells(wrong: Wrong) -> None:
-    assert all(found.doubts & D.CURRENT_CONTRADICTED for found in drive(ALONE, afe=wrong))
+@pytest.mark.parametrize(("wrong", "still"), [(stuck, True), (lambda _: 0.0, True), (turned, False)])
+def test_a_single_sensor_is_contradicted_by_the_cells(wrong: Wrong, still: bool) -> None:
+    for found in drive(ALONE, afe=wrong):
+        assert found.doubts & D.CURRENT_CONTRADICTED
+        assert bool(found.doubts & D.CURRENT_STUCK) is still
+
+
+def test_a_voltage_that_relaxes_without_a_current_stops_nothing() -> None:
+    """Recordings that hold their rows for half a minute show it in steps, and all of them one way."""
+    falling = Tally()
+    for _ in range(10):
+        falling = falling.heard(Verdict.CONTRADICTS, -0.005)
+    assert falling.contradicted and not falling.stuck
+    assert falling.heard(Verdict.CONTRADICTS, 0.005).stuck
 
 
 @pytest.mark.parametrize("current_a", [0.0, -50.0])
