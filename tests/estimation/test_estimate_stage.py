@@ -155,7 +155,7 @@ def test_a_sensor_that_counts_unseen_leaves_no_gap(late: int) -> None:
     found, seen = pack.flow(3.0 - 0.1 * late, -90.0), watched.flow(3.0, -90.0)
     assert found.discharge_throughput_ah == pytest.approx(seen.discharge_throughput_ah)
     assert before.soc - found.soc == pytest.approx(63.5 * 90.0 / 3600.0 / 100.0, rel=0.01)
-    assert (found.soc, found.soc_sigma) == pytest.approx((seen.soc, seen.soc_sigma), abs=3e-4), "but for the last second"
+    assert (found.soc, found.soc_sigma) == pytest.approx((seen.soc, seen.soc_sigma), abs=3e-4)
 
 
 @pytest.mark.parametrize(
