@@ -111,15 +111,16 @@ def _bq76952(settings: WorldSettings, taps: Taps) -> Chip:
 
     data = settings.afe
     assert isinstance(data, Bq76952Data)
-    return Bq76952(taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm)
+    return Bq76952(taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm, fets=data.fets)
 
 
 def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.isospi_inputs import Wiring
     from bms_daemon.sim.ltc681x import Ltc681xChain
 
     data = settings.afe
     assert isinstance(data, Ltc681xData)
-    return Ltc681xChain(taps, data.cells, data.probes, seed=settings.seed, part=data.part)
+    return Ltc681xChain(taps, Wiring(data.cells, data.probes, settings.seed), data.part)
 
 
 def _bq769x0(settings: WorldSettings, taps: Taps) -> Chip:

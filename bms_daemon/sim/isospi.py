@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bms_daemon.sim.isospi_inputs import Inputs
 from bms_daemon.sim.ltc681x_pec import pec
 
 WAKE_LOW_S = 0.0002  # a pulse that wakes a sleeping device
@@ -23,12 +24,11 @@ class IsoSpiChain:
     """Implements ``sim.taps.Chip`` and ``SpiTarget``. ``wake_s``: how long a device takes to wake.
 
     A family says in ``_new_registers`` what its devices hold when they get their supply, in ``_forget`` what those lose
-    that fall asleep, and in ``_obey`` what a command does. Registers know ``next_s``, ``advance``, ``fitted`` and
-    ``discharging``.
+    that fall asleep, and in ``_obey`` what a command does.
     """
 
     wake_s = 0.0004
-    _registers: Any
+    _registers: Inputs
 
     def __init__(self, devices: int, faults: Any) -> None:
         self.faults = faults
@@ -44,7 +44,7 @@ class IsoSpiChain:
         self._valid_s = np.full(self._devices, -inf)
         self._heard_s = -inf
 
-    def _new_registers(self) -> Any:
+    def _new_registers(self) -> Inputs:
         raise NotImplementedError
 
     def _forget(self, devices: np.ndarray) -> None:

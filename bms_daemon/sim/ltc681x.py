@@ -6,12 +6,13 @@ What is not published is said in ltc681x_parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from bms_daemon.sim.isospi import IsoSpiChain
+from bms_daemon.sim.isospi_inputs import Wiring
 from bms_daemon.sim.ltc681x_adc import DIAGNOSE_S, EMPTY, ONE_PAIR, Registers
 from bms_daemon.sim.ltc681x_faults import Faults
 from bms_daemon.sim.ltc681x_parts import CELL_S, PARTS, STAT_S
@@ -24,25 +25,17 @@ _Match = tuple[int, int, Callable[["Ltc681xChain", int, float], None]]
 
 
 class Ltc681xChain(IsoSpiChain):
-    """``cells`` and ``probes`` of each device, the nearest first."""
+    """A chain of devices of one part."""
 
-    def __init__(
-        self,
-        taps: Taps,
-        cells: Sequence[int],
-        probes: Sequence[int],
-        seed: int = 0,
-        r25_ohm: float = 10_000.0,
-        beta_k: float = 3435.0,
-        series_ohm: float = 10_000.0,
-        part: str = "ltc6811",
-    ) -> None:
+    _registers: Registers
+
+    def __init__(self, taps: Taps, wiring: Wiring, part: str = "ltc6811") -> None:
         faults = Faults()
         self._part = PARTS[part]
         self._reads = self._part.reads
         self._pins_low = np.where(np.arange(self._part.delivered.size) == 0, 0xFD, 0xFF).astype(np.uint8)  # DTEN
-        self._make = partial(Registers, self._part, taps, faults, cells, probes, seed, r25_ohm, beta_k, series_ohm)
-        super().__init__(len(cells), faults)
+        self._make = partial(Registers, self._part, taps, faults, wiring)
+        super().__init__(len(wiring.cells), faults)
 
     def _new_registers(self) -> Registers:
         return self._make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bms_daemon.sim.isospi_inputs import Wiring
 from bms_daemon.sim.ltc681x import Ltc681xChain
 from bms_daemon.sim.plant import SimTaps
 
@@ -34,7 +35,7 @@ class Host:
         volts = 3.0 + 0.01 * np.arange(total)
         probe_degc = np.resize([25.0, 40.0, -10.0], max(3, sum(probes)))
         self.taps = SimTaps(volts, float(volts.sum()), 0.0, 0.0, 0.0, probe_degc, 30.0)
-        self.chain = Ltc681xChain(self.taps, cells, probes, seed=1, part=part)
+        self.chain = Ltc681xChain(self.taps, Wiring(cells, probes, 1), part)
         self.devices = len(cells)
         self.now_s = 10.0
         if wake:
