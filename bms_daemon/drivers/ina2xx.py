@@ -7,7 +7,7 @@ as one without current; that it has lost it is found with every reading.
 from __future__ import annotations
 
 import asyncio
-from math import nan
+from math import inf, nan
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -22,6 +22,7 @@ __all__ = ["Driver", "Settings"]
 
 _NOISE = frozenset({"nack", "framing"})
 _POLL_S = 0.005
+_SOONEST = 0.9  # of a period, until the next conversion may be ready
 _IDENTITY_MASK = 0xFFF0  # the last digit is the revision
 
 
@@ -71,6 +72,7 @@ class Driver:
         register, _ = self._part.calibration
         self._calibrated = codec.calibration(self._part, settings.max_current_a, self._shunt_ohm)
         self._wanted = (*self._part.setup, (register, self._calibrated))
+        self._due_s = -inf
 
     async def setup(self) -> None:
         """Recognise the chip, configure and calibrate it, and compare. Raises BusFault("refused")."""
@@ -114,9 +116,12 @@ class Driver:
     async def _converted(self) -> int:
         """Wait for a new conversion; what the chip says beside it."""
         register, bit = self._part.ready
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._due_s - loop.time()))
         while True:
             flags = await self._word(register)
             if flags & bit:
+                self._due_s = loop.time() + _SOONEST * self._part.period_s
                 return flags
             await asyncio.sleep(_POLL_S)
 

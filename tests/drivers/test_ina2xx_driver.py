@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bms_daemon.drivers.ina2xx import Driver, Settings
+from bms_daemon.drivers.ina2xx_codec import PartName
 from bms_daemon.model import ShuntReading
 from bms_daemon.runtime.clock import run_manual
+from bms_daemon.sim.assembly import assemble
+from bms_daemon.sim.settings import Ina2xxData, WorldSettings
 
 
 class Registers:
@@ -59,3 +62,21 @@ def test_a_charge_that_is_flagged_is_read_and_not_told(flag: int) -> None:
     found = read(bus)
     assert found.charge_ah != found.charge_ah and found.current_a == 0.0
     assert bus.charge_reads == 1, "which clears the flag"
+
+
+@pytest.mark.parametrize("part", ["ina226", "ina228", "ina238"])
+def test_between_two_conversions_the_bus_is_left_alone(part: PartName) -> None:
+    """Settings, two voltages and a charge are read with each, and three looks at the flags at most."""
+    readings = 40
+
+    async def story() -> float:
+        parts = assemble(WorldSettings(shunt=Ina2xxData(part=part)))
+        driver = Driver(parts.shunt_port, Settings(part=part, shunt_mohm=0.5, max_current_a=150.0, bus="link"))
+        await driver.setup()
+        await driver.read()
+        before = parts.shunt_port.transfers
+        for _ in range(readings):
+            await driver.read()
+        return (parts.shunt_port.transfers - before) / readings
+
+    assert run_manual(story()) <= 9.0
