@@ -80,7 +80,7 @@ class Driver:
         return AfeScan(
             cell_v=values.inputs_v[self._inputs],
             stack_v=values.stack_v,
-            pack_v=values.pack_v,
+            pack_v=values.stack_v if self._settings.fets else values.pack_v,
             link_v=values.load_v,
             current_a=values.current_a,
             conversions=self._conversions,

@@ -15,7 +15,8 @@ from bms_daemon.drivers.bq76952_limits import LIMITS, decode_limits, encode_limi
 ThermistorPin = Literal["TS1", "TS2", "TS3", "HDQ", "CFETOFF", "DFETOFF"]
 OutputPin = Annotated[int, Field(ge=0, le=0xFF)]
 _FUNCTION, _OWN_FUNCTION = 0x03, 0x02
-_OUTPUTS = ("alert_pin", "dchg_pin", "ddsg_pin")
+_OWN_PINS = ("alert_pin", "dchg_pin", "ddsg_pin", "cfetoff_pin", "dfetoff_pin")
+_FETOFF = ("CFETOFF", "DFETOFF")
 _DISCHARGE_LADDER = ("over_current_discharge_a", "over_current_discharge_fast_a", "short_circuit_a")
 
 
@@ -32,6 +33,13 @@ class Settings(AfeTable):
     alert_pin: OutputPin = Field(default=0x02, description="Configuration byte; bits 1:0 must be 2, the rest is drive.")
     dchg_pin: OutputPin = 0x02
     ddsg_pin: OutputPin = 0x02
+    fets: bool = Field(
+        default=False,
+        description="CHG and DSG drive FETs that carry the pack's current; PACK and LD sit behind them, and a line of "
+        "the host on CFETOFF and DFETOFF turns them off.",
+    )
+    cfetoff_pin: OutputPin = Field(default=0x02, description="With fets; bits 1:0 must be 2, the rest is polarity.")
+    dfetoff_pin: OutputPin = 0x02
 
     over_voltage_v: CellVolts
     over_voltage_delay_s: Seconds = 0.5
@@ -76,8 +84,10 @@ class Settings(AfeTable):
         return problems
 
     def _miswired(self) -> list[str]:
-        wrong = [key for key in _OUTPUTS if getattr(self, key) & _FUNCTION != _OWN_FUNCTION]
+        wrong = [key for key in _OWN_PINS if getattr(self, key) & _FUNCTION != _OWN_FUNCTION]
         problems = [f"{key}: bits 1:0 must be 2, the pin's own function" for key in wrong]
+        if self.fets and set(_FETOFF) & set(self.probes):
+            problems.append("probes: CFETOFF and DFETOFF belong to the FETs")
         if len(set(self.probes)) < len(self.probes):
             problems.append("probes: a pin is named twice")
         if list(self.inputs) != sorted(set(self.inputs)):
@@ -86,8 +96,12 @@ class Settings(AfeTable):
 
     @property
     def measures(self) -> frozenset[Quantity]:
-        """Its PACK and LD pins are the terminals."""
+        """Its PACK and LD pins are the terminals; before FETs that it drives itself it is the stack."""
         return frozenset({"current_a", "pack_v", "link_v"})
+
+    @property
+    def switches_current(self) -> bool:
+        return self.fets
 
     @property
     def chip_s(self) -> tuple[float, float]:
@@ -145,4 +159,5 @@ class Settings(AfeTable):
     def _pins(self) -> dict[str, int]:
         thermistors = {f"{pin} pin": memory.THERMISTOR for pin in self.probes}
         outputs = {"ALERT pin": self.alert_pin, "DCHG pin": self.dchg_pin, "DDSG pin": self.ddsg_pin}
-        return {**memory.UNUSED_PINS, **thermistors, **outputs}
+        off = {"CFETOFF pin": self.cfetoff_pin, "DFETOFF pin": self.dfetoff_pin} if self.fets else {}
+        return {**memory.UNUSED_PINS, **thermistors, **outputs, **off}

@@ -13,6 +13,7 @@ from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.plant import Plant
 from bms_daemon.sim.serial import SimSerial
 from bms_daemon.sim.settings import (
+    Ades1830Data,
     Bq769x0Data,
     Bq76952Data,
     Ina2xxData,
@@ -56,9 +57,13 @@ def assemble(
 ) -> Assembly:
     """A plant with its AFE and its current sensor, on a board with its coil gate. ``bus_hz``: not the bus's usual."""
     plant = Plant(settings)
-    chip, talker = afe_of(settings, plant.taps), talker_of(settings, plant.taps)
+    chip: Any = afe_of(settings, plant.taps)
+    talker = talker_of(settings, plant.taps)
     plant.balancing_mask = lambda: chip.balancing_mask
     lines, gate = SimLines(settings.board), CoilGate(settings.dead_man_s, settings.path == "fets")
+    if settings.path == "fets":
+        gate.hold_off = chip.hold_off
+        chip.hold_off(True)
     effects: dict[str, Callable[[bool], None]] = {"fan": plant.set_fan, "second_disconnect": plant.trip}
     world = World(plant, chip, talker, lines, gate, effects, clock)
     bus, port = bus_of(settings, chip, world.sync, bus_hz), port_of(settings, talker, world.sync)
@@ -73,7 +78,7 @@ def afe_of(settings: WorldSettings, taps: Taps) -> Chip:
 def bus_of(settings: WorldSettings, chip: Any, sync: Sync, bus_hz: float | None = None) -> SimI2cBus | SimSpiBus:
     """What it hangs on."""
     data = settings.afe
-    if isinstance(data, Ltc681xData):
+    if isinstance(data, Ltc681xData | Ades1830Data):
         from bms_daemon.sim.spi import SimSpiBus
 
         return SimSpiBus(sync, bus_hz or data.spi_hz, chip)
@@ -121,6 +126,15 @@ def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:
     data = settings.afe
     assert isinstance(data, Ltc681xData)
     return Ltc681xChain(taps, Wiring(data.cells, data.probes, settings.seed), data.part)
+
+
+def _ades1830(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.ades1830 import Ades1830Chain
+    from bms_daemon.sim.isospi_inputs import Wiring
+
+    data = settings.afe
+    assert isinstance(data, Ades1830Data)
+    return Ades1830Chain(taps, Wiring(data.cells, data.probes, settings.seed))
 
 
 def _bq769x0(settings: WorldSettings, taps: Taps) -> Chip:
@@ -183,6 +197,7 @@ def _ina2xx(settings: WorldSettings, taps: Taps) -> Any:
 _AFES: dict[str, Callable[[WorldSettings, Taps], Chip]] = {
     "bq76952": _bq76952,
     "ltc681x": _ltc681x,
+    "ades1830": _ades1830,
     "bq769x0": _bq769x0,
     "sbs": _sbs,
 }

@@ -55,9 +55,11 @@ class Bq76952:
         shunt_mohm: float = 1.0,
         wiring: int | None = None,
         address: int = 0x08,
+        fets: bool = False,
     ) -> None:
         adc = Adc(taps, shunt_mohm, noise_v, noise_sense_v, seed)
         adc.wire(wiring if wiring is not None else (1 << len(taps.cell_v)) - 1)
+        adc.fets = fets
         self._taps = taps
         self._core = Core(taps, adc)
         self._crc = crc
@@ -106,6 +108,10 @@ class Bq76952:
     @property
     def alert(self) -> bool:
         return self._core.alert
+
+    def hold_off(self, off: bool) -> None:
+        """Level of its CFETOFF and DFETOFF pins, where they are configured as such."""
+        self._core.hold_off(off)
 
     @property
     def charge_allowed(self) -> bool:

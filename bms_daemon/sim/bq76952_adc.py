@@ -70,6 +70,7 @@ class Adc:
 
     def __init__(self, taps: Taps, shunt_mohm: float, noise_v: float, noise_sense_v: float, seed: int) -> None:
         self.faults = Faults()
+        self.fets = False  # the PACK pin sits behind them
         self._taps = taps
         self._cells = np.arange(len(taps.cell_v))
         self._shunt_ohm = shunt_mohm / 1000.0
@@ -152,7 +153,7 @@ class Adc:
     def _convert_rails(self) -> None:
         taps = self._taps
         stack_v = taps.stack_v if self.faults.stack_v is None else self.faults.stack_v
-        self.rails_raw = (self._rail(stack_v), self._rail(taps.pack_v), self._rail(taps.link_v))
+        self.rails_raw = (self._rail(stack_v), self._rail(taps.link_v if self.fets else taps.pack_v), self._rail(taps.link_v))
 
     def _rail(self, volts: float) -> int:
         return _saturated(volts / self._user_v)

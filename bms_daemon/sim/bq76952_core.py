@@ -38,6 +38,7 @@ class Core:
         self.balancer = Balancer(self.memory, adc)
         self.registers = bytearray(256)
         self.now_s = 0.0
+        self.held_off = False
         self._boot_end_s = 0.0
         self._last_sense_v = 0.0
         self._forced_pf = [0, 0, 0, 0]
@@ -99,6 +100,7 @@ class Core:
         self._alert_bits = [memory.u8(0x926F + bank) for bank in (A, B, C)]
         self._slow_since_s = math.inf
         self.alarm_enable = memory.u16(0x926D)
+        self._fetoff = [memory.u8(pin) & 3 == 2 for pin in (0x92FA, 0x92FB)]
         self._drives = [memory.u8(pin) & 3 == 2 for pin in (0x92FC, 0x9301, 0x9302)]
         self._loops, self._loop_end_s = 0, self.now_s + LOOP_S
         self._settle(pulses=INITSTART)
@@ -217,8 +219,10 @@ class Core:
         charge = ready and not self.force & CHG_OFF and (normal or bool(self.mfg & CHG_TEST))
         discharge = ready and not self.force & DSG_OFF and (normal or bool(self.mfg & DSG_TEST))
         asleep = self._sleeping and not self._fet_options & 0x02
-        self.chg_on = charge and not self._chg_blocked() and not asleep
-        self.dsg_on = discharge and not any(s & m for s, m in zip(self.guards.status, self._dsg_bits, strict=True))
+        held_off = [self.held_off and pin for pin in self._fetoff]
+        blocked = any(s & m for s, m in zip(self.guards.status, self._dsg_bits, strict=True))
+        self.chg_on = charge and not self._chg_blocked() and not asleep and not held_off[0]
+        self.dsg_on = discharge and not blocked and not held_off[1]
 
     def _chg_blocked(self) -> bool:
         """Protections that turn CHG off; those of bank A are 250 ms slow under an unusual mask (TI SLUUBY2B)."""
@@ -274,11 +278,11 @@ class Core:
 
     @property
     def charge_allowed(self) -> bool:
-        return self.chg_on and self._drives[1]
+        return self.chg_on and (self.adc.fets or self._drives[1])
 
     @property
     def discharge_allowed(self) -> bool:
-        return self.dsg_on and self._drives[2]
+        return self.dsg_on and (self.adc.fets or self._drives[2])
 
     # ------------------------------------------------------------------ what a host does
     def heard(self) -> None:
@@ -297,6 +301,12 @@ class Core:
     def enable_alarms(self, bits: int) -> None:
         self.alarm_enable = bits
         self._settle()
+
+    def hold_off(self, off: bool) -> None:
+        """The level of the CFETOFF and DFETOFF pins."""
+        if off is not self.held_off:
+            self.held_off = off
+            self._settle()
 
     def host_fets(self, set_off: int, keep: int = 0) -> None:
         """Force FETs off, in FET_CONTROL's bits; ``keep``: bits that stay as they are. Needs HOST_FET_EN."""

@@ -48,11 +48,16 @@ def _link(table: Table) -> LinkData:
 
 
 def _bq76952(settings: Table) -> Table:
-    return {"shunt_mohm": settings["shunt_mohm"], "crc": settings.get("crc", False)}
+    return {"shunt_mohm": settings["shunt_mohm"], "crc": settings.get("crc", False), "fets": settings.get("fets", False)}
 
 
 def _ltc681x(settings: Table) -> Table:
     given: Table = {name: settings[name] for name in ("part", "spi_hz") if name in settings}
+    return {"cells": tuple(settings["cells"]), "probes": tuple(settings["probes"]), **given}
+
+
+def _ades1830(settings: Table) -> Table:
+    given = {"spi_hz": settings["spi_hz"]} if "spi_hz" in settings else {}
     return {"cells": tuple(settings["cells"]), "probes": tuple(settings["probes"]), **given}
 
 
@@ -73,6 +78,7 @@ def _shunt(shunt: Table) -> Table:
 _AFES: dict[str, Callable[[Table], Table]] = {
     "bq76952": _bq76952,
     "ltc681x": _ltc681x,
+    "ades1830": _ades1830,
     "bq769x0": _bq769x0,
     "sbs": _sbs,
 }

@@ -9,6 +9,7 @@ at its last edge plus its time, whenever that is noticed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
@@ -27,7 +28,10 @@ RELEASED = Coils(False, False)
 
 
 class CoilGate:
-    """Inputs come with their time, never earlier than the last. ``trace`` holds (time_s, main, precharge) changes."""
+    """Inputs come with their time, never earlier than the last. ``trace`` holds (time_s, main, precharge) changes.
+
+    ``hold_off`` is told what it puts on the chip's CFETOFF and DFETOFF pins.
+    """
 
     def __init__(self, dead_man_s: float = 0.2, fets: bool = False) -> None:
         self._dead_man_s = dead_man_s
@@ -39,6 +43,8 @@ class CoilGate:
         self._emergency_closed = True
         self._supply = True
         self._coils = RELEASED
+        self._held_off = True
+        self.hold_off: Callable[[bool], None] = lambda off: None
         self.trace: list[tuple[float, bool, bool]] = []
 
     @property
@@ -49,6 +55,10 @@ class CoilGate:
     @property
     def emergency_closed(self) -> bool:
         return self._emergency_closed
+
+    @property
+    def _live(self) -> bool:
+        return self._running and self._emergency_closed and self._supply
 
     def drive(self, now_s: float, main: bool, precharge: bool, negative: bool = False) -> None:
         """The levels of the GPIO outputs."""
@@ -105,9 +115,11 @@ class CoilGate:
             self._settle(due_s)
 
     def _settle(self, now_s: float) -> None:
+        if self._held_off is (self._live and self._wanted.main):
+            self._held_off = not self._held_off
+            self.hold_off(self._held_off)
         chip = any(self._chip) if self._fets else all(self._chip)
-        live = self._running and chip and self._emergency_closed and self._supply
-        coils = self._wanted if live and any(self._wanted[:3]) else RELEASED
+        coils = self._wanted if self._live and chip and any(self._wanted[:3]) else RELEASED
         if self._fets and coils.main:
             coils = coils._replace(charge=self._chip[0], discharge=self._chip[1])
         if coils != self._coils:

@@ -101,6 +101,7 @@ class Bq76952Data(Section):
     address: Literal[0x08] = 0x08
     crc: bool = Field(default=True, description="The variant that checks every byte.")
     shunt_mohm: float = Field(gt=0.0, le=100.0, default=0.5, description="Its sense resistor.")
+    fets: bool = Field(default=False, description="Its FETs carry the pack's current, with PACK and LD behind them.")
 
 
 class Ltc681xData(Section):
@@ -110,6 +111,15 @@ class Ltc681xData(Section):
     part: Literal["ltc6811", "ltc6812", "ltc6813", "adbms1818"] = "ltc6811"
     cells: tuple[Annotated[int, Field(ge=1, le=18)], ...] = Field(min_length=1)
     probes: tuple[Annotated[int, Field(ge=0, le=9)], ...] = Field(min_length=1)
+    spi_hz: int = Field(ge=10_000, le=2_000_000, default=500_000)
+
+
+class Ades1830Data(Section):
+    """A daisy chain on SPI, wired as an LTC681x's."""
+
+    kind: Literal["ades1830"] = "ades1830"
+    cells: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(min_length=1)
+    probes: tuple[Annotated[int, Field(ge=0, le=10)], ...] = Field(min_length=1)
     spi_hz: int = Field(ge=10_000, le=2_000_000, default=500_000)
 
 
@@ -162,7 +172,7 @@ class Ina2xxData(Section):
     bus: Literal["pack", "link"] = "link"
 
 
-AfeData = Annotated[Bq76952Data | Ltc681xData | Bq769x0Data | SbsData, Field(discriminator="kind")]
+AfeData = Annotated[Bq76952Data | Ltc681xData | Ades1830Data | Bq769x0Data | SbsData, Field(discriminator="kind")]
 ShuntData = Annotated[VeDirectData | IvtSData | LemCabData | Ina2xxData, Field(discriminator="kind")]
 
 

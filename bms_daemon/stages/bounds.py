@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.config.senses import Senses, Source, age_s, period_s, slower
+from bms_daemon.config.topology import TOPOLOGIES
 from bms_daemon.model import Reaction
 from bms_daemon.stages.contactors import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
@@ -41,6 +42,7 @@ class Bound:
 
 
 Need = tuple[float, str]
+CONTACTS = frozenset({"main_welded", "main_not_closing", "contact_chatter"})  # seen by auxiliary contacts alone
 Numbered = tuple[str, str, Reaction, float]
 
 # The fault catalogue's numbers: row, code, rung, seconds.
@@ -117,11 +119,14 @@ def bounds(settings: Settings) -> list[Bound]:
     """The bound of every numbered row in this configuration, in seconds."""
     rules = {rule.code: rule for rule in RULES}
     found = [_bound(numbered, rules[numbered[1]], settings) for numbered in NUMBERS if _concerns(numbered, settings)]
-    return [*found, _precharge(settings), *_process(settings)]
+    path = TOPOLOGIES[settings.contactor.topology]
+    return [*found, *([_precharge(settings)] if path.precharges else []), *_process(settings)]
 
 
 def _concerns(numbered: Numbered, settings: Settings) -> bool:
     _, code, reaction, _ = numbered
+    if code in CONTACTS:
+        return settings.contactor.aux_feedback
     if code == "shunt_lost":
         return settings.shunt is not None
     if code == "short_circuit":

@@ -82,6 +82,11 @@ INSTALLATIONS = (
         FROZEN,
         _sensor("mute", True, False, 2.6),
     )),
+    Installation("mini-4s", -5.0, (
+        _over_voltage(1, 0.6, 0.6),
+        AFE_LOST,
+        FROZEN,
+    )),
     Installation("portable-4s-sbs", -1.0, (
         _over_voltage(2, 0.8, 1.9),
         AFE_LOST,
