@@ -128,7 +128,7 @@ class IvtS:
         self._setup = self._stored
         self._counters = [0] * 8
         self._raw: list[int | None] = [None] * 8  # as sent last
-        self._charge_as = self._energy_ws = 0.0
+        self._charge_as = self._energy_ws = self._last_a = self._last_w = 0.0
         self._stop()
 
     def _stop(self) -> None:

@@ -344,6 +344,16 @@ def test_charge_and_energy_are_counted() -> None:
     assert bench.value(6, 100.0) == pytest.approx(3600, abs=5)
 
 
+def test_before_anybody_listens_nothing_is_counted() -> None:
+    """The world may move before the sensor's wire does."""
+    bench = Bench()
+    sensor = IvtS(bench.pins, noise_a=0.0)
+    for now_s in (5.0, 50.0):
+        sensor.count(now_s)
+    frames = sensor.advance(50.0) + sensor.advance(50.2)
+    assert {data[2:] for frame_id, data in frames if frame_id == 0x527} == {bytes(4)}
+
+
 def test_in_stop_the_counters_stand() -> None:
     bench = Bench()
     bench.pins.current_a = 50.0
