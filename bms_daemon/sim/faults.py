@@ -173,6 +173,7 @@ FAULTS: dict[str, Injection] = {
     "line_stuck": _keyed(lambda a: a.lines.stuck, True, "line where reads value whatever it is", "main"),
     "chip_frozen": _attribute(_chip, "frozen", True, False, "the AFE answers and converts nothing"),
     "chip_mute": _attribute(_chip, "mute", True, False, "the AFE acknowledges nothing"),
+    "chain_cut": _attribute(_chip, "mute", 4, None, "a daisy chain is cut behind device value"),
     "chip_wild": _attribute(_chip, "wild", 3, 0, "the AFE's next value conversions are wild"),
     "chip_raw": _attribute(_chip, "raw_all", 0xFFFF, None, "every cell register reads the same"),
     "chip_gain": _attribute(_chip, "gain", 1.01, 1.0, "the AFE's cell gain has drifted"),

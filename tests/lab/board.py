@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from pathlib import Path
@@ -22,22 +23,21 @@ from unit import Unit
 from bms_daemon.runtime.link_client import LinkClient
 from bms_daemon.runtime.messages import Action
 
-SHIPPED = ROOT / "config" / "raspberry-pi-16s-lfp.toml"
 SABOTEUR = Path(__file__).parent / "saboteur"
-CONFIG = Path("/etc/bms-daemon/pack1.toml")
-JOURNAL = Path("/var/lib/bms-daemon/pack1.journal")
-LINK = Path("/run/bms-daemon/pack1.sock")
+ETC = Path("/etc/bms-daemon")
 DBC = ROOT / "dbc" / "bms.dbc"
+CANTOOLS = Path(sys.executable).parent / "cantools"
 COMMISSIONED = Path("/run/commissioned")
 DAEMON = "/usr/local/bin/bms-daemon"
-LOAD_A = 15.0  # the rig's load is 20 A, and takes no more than the limits allow
+LOAD_A = -20.0  # of the rig
+FLOWS = 0.75  # of the load, which takes no more than the limits allow
 
 
 class Board:
     """Files in ``folder``: core.log, rig.log, can.log. Everything that was started ends with ``close``.
 
-    ``edits`` change the shipped configuration, and with ``rig_edits`` the wiring too. ``saboteur`` puts a defect into
-    the core that two signals bring out.
+    ``shipped`` names the configuration, ``edits`` change it, and with ``rig_edits`` the wiring too. ``saboteur`` puts a
+    defect into the core that two signals bring out. ``current_a``: what the rig's outside draws or gives.
     """
 
     def __init__(
@@ -47,19 +47,38 @@ class Board:
         edits: Mapping[str, str] | None = None,
         rig_edits: bool = True,
         saboteur: bool = False,
+        shipped: str = "raspberry-pi-16s-lfp",
+        current_a: float = LOAD_A,
     ) -> None:
         self.folder = folder
+        file = ROOT / "config" / f"{shipped}.toml"
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        self.journal, self.link = Path(table["journal"]["path"]), Path(table["link"]["socket"])
+        self.config = ETC / f"{table['node']['name']}.toml"
+        self._current_a = current_a
         self._environment = {"PYTHONPATH": str(SABOTEUR)} if saboteur else {}
         self.can_log = folder / "can.log"
         self.unit: Unit | None = None
         self._starts = itertools.count()
-        _install(edits or {})
+        self._install(file.read_text(encoding="utf-8"), edits or {})
         with contextlib.ExitStack() as self._stack:
-            self.rig = Rig(folder / "rig.log", kind, CONFIG if rig_edits else SHIPPED)
+            self.rig = Rig(folder / "rig.log", kind, self.config if rig_edits else file, current_a)
             self._stack.callback(self.rig.close)
             with self.can_log.open("wb") as log:
                 self.run_beside(["candump", "-L", "can0"], stdout=log)
             self._stack = self._stack.pop_all()
+
+    def _install(self, text: str, edits: Mapping[str, str]) -> None:
+        """What docs/deploy.md says, with a configuration as it is shipped, but for ``edits``."""
+        shutil.rmtree(self.journal.parent, ignore_errors=True)
+        for folder in (ETC, self.journal.parent, self.link.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.chown(folder, "bms-core", "bms")
+        for old, new in edits.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        self.config.write_text(text, encoding="utf-8")
+        self.config.chmod(0o644)
 
     def run_beside(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         """A process that ends with the board."""
@@ -70,23 +89,23 @@ class Board:
 
     def commission(self) -> None:
         """``bms-daemon commission``, once for each configuration: what it left behind serves the other boards."""
-        kept = COMMISSIONED / hashlib.sha256(CONFIG.read_bytes()).hexdigest()
+        kept = COMMISSIONED / hashlib.sha256(self.config.read_bytes()).hexdigest()
         if kept.exists():
-            shutil.copytree(kept, JOURNAL.parent, dirs_exist_ok=True)
+            shutil.copytree(kept, self.journal.parent, dirs_exist_ok=True)
         else:
-            call("commission", CONFIG)
-            shutil.copytree(JOURNAL.parent, kept)
-        for file in JOURNAL.parent.iterdir():
+            call("commission", self.config)
+            shutil.copytree(self.journal.parent, kept)
+        for file in self.journal.parent.iterdir():
             shutil.chown(file, "bms-core", "bms")
 
     def start(self) -> Unit:
-        self.unit = Unit("pack1", self.folder / "core.log", self._environment)
+        self.unit = Unit(self.config.stem, self.folder / "core.log", self._environment)
         self._stack.callback(self.unit.close)
         return self.unit
 
     def ready(self) -> Unit:
         """A commissioned core that has said READY."""
-        if not list(JOURNAL.parent.glob(f"{JOURNAL.name}.?")):
+        if not list(self.journal.parent.glob(f"{self.journal.name}.?")):
             self.commission()
         unit = self.start()
         until(lambda: unit.ready_s < inf or unit.process.poll() is not None, "READY=1")
@@ -100,9 +119,13 @@ class Board:
         until(lambda: self.state == "standby", "standby")
         until(lambda: self.ask("open") and self.ask("close"), "a close that is accepted", every_s=0.2)
         until(lambda: self.state == "closed" and self.rig.closed, "closed")
-        until(lambda: self.rig.ask("state")["current_a"] < -LOAD_A, "a load that flows")
-        time.sleep(0.3)  # until the daemon has seen it, too
+        self.loaded()
         return unit
+
+    def loaded(self) -> None:
+        """Wait until the load flows and the daemon has seen it."""
+        until(lambda: self.rig.ask("state")["current_a"] / self._current_a > FLOWS, "a load that flows")
+        time.sleep(0.3)
 
     @property
     def state(self) -> str:
@@ -113,32 +136,41 @@ class Board:
 
     def request(self, *words: str) -> None:
         """``bms-daemon request``. Raises Failed with the reason of a refusal."""
-        call("request", *words, CONFIG)
+        call("request", *words, self.config)
 
     def ask(self, action: Action, code: str = "") -> bool:
         """The same over the link, without a process of its own; whether it was accepted."""
 
         async def main() -> bool:
-            async with LinkClient(LINK) as link:
+            async with LinkClient(self.link) as link:
                 return (await link.request(action, code, 5.0)).accepted
 
         return asyncio.run(main())
 
     def status(self) -> str:
         """``bms-daemon status`` as text."""
-        return call("status", CONFIG).stdout
+        return call("status", self.config).stdout
 
     def snapshot(self) -> dict[str, Any]:
         """The next one on the link. Raises LinkUnavailable when there is no core."""
 
         async def main() -> dict[str, Any]:
-            async with LinkClient(LINK) as link, asyncio.timeout(5.0):
+            async with LinkClient(self.link) as link, asyncio.timeout(5.0):
                 while True:
                     message = await anext(link)
                     if message["kind"] == "snapshot":
                         return message
 
         return asyncio.run(main())
+
+    def conversions(self) -> tuple[float, int]:
+        """How many the AFE has proved since the start, and when that was; seconds of the core's clock."""
+        shot = until(lambda: self._with_cells(self.snapshot()), "a scan that is believed", 5.0)
+        return float(shot["now_s"]), int(shot["measured"]["cells"]["value"]["conversions"])
+
+    @staticmethod
+    def _with_cells(shot: dict[str, Any]) -> dict[str, Any] | None:
+        return shot if shot["measured"]["cells"]["quality"] == "good" else None
 
     def codes(self) -> set[str]:
         """Codes of the active and of the latched faults."""
@@ -198,25 +230,11 @@ def changed_lines(edits: Mapping[str, str]) -> list[str]:
     return [line for old, new in edits.items() for line in new.splitlines() if line not in old.splitlines()]
 
 
-def _install(edits: Mapping[str, str]) -> None:
-    """What docs/deploy.md says, with the configuration of the Raspberry Pi as it is shipped, but for ``edits``."""
-    shutil.rmtree(JOURNAL.parent, ignore_errors=True)
-    for folder in (CONFIG.parent, JOURNAL.parent, LINK.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.chown(folder, "bms-core", "bms")
-    text = SHIPPED.read_text(encoding="utf-8")
-    for old, new in edits.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    CONFIG.write_text(text, encoding="utf-8")
-    CONFIG.chmod(0o644)
-
-
 def decoded(log: Path) -> Iterator[str]:
     """What ``cantools decode`` makes of a candump log, a frame a line."""
     with log.open("rb") as file:
         done = subprocess.run(
-            [Path(sys.executable).parent / "cantools", "decode", "--single-line", str(DBC)],
+            [CANTOOLS, "decode", "--single-line", str(DBC)],
             stdin=file, capture_output=True, text=True, check=True,
         )  # fmt: skip
     yield from done.stdout.splitlines()

@@ -36,8 +36,9 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0, ever
 class Rig:
     """The rig's process and its back door."""
 
-    def __init__(self, log: Path, board: str, config: Path) -> None:
+    def __init__(self, log: Path, board: str, config: Path, current_a: float) -> None:
         command = [sys.executable, "-m", "bms_daemon.sim.rig", "serve", str(config), "--board", board]
+        command += ["--current", str(current_a)]
         with contextlib.ExitStack() as self._stack:
             with log.open("ab") as file:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, cwd=ROOT)

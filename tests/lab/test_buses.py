@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
-import fcntl
 import itertools
-import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import spidev
-from board import CONFIG, Board, ip, restore
+from board import Board, ip, restore
 from conftest import Case
 from opening import MARGIN_S, Fault
 from rig import until
@@ -145,33 +139,6 @@ def test_what_is_missing_at_start_is_exit_69_with_what_to_do(
     finally:
         restore()
     said = unit.log.splitlines()[-1]
-    case.saw(f"bms-daemon run {CONFIG}", said)
+    case.saw(f"bms-daemon run {board.config}", said)
     assert says in said
     assert not board.rig.energised_since(0.0)
-
-
-SPI_MESSAGE = 0x40206B00  # SPI_IOC_MESSAGE(1) of linux/spi/spidev.h
-SPI_TRANSFER = struct.Struct("<QQIIHBBBBBx")
-SPI_MOST = 4096  # spidev's buffer, as it is shipped
-
-
-def test_spidev_keeps_its_settings_echoes_and_refuses_what_is_too_long(board: Board, case: Case) -> None:
-    """The node of an AFE on SPI: where none is fitted a wire leads from MOSI to MISO."""
-    with contextlib.closing(spidev.SpiDev()) as spi:
-        spi.open(0, 0)
-        spi.mode, spi.max_speed_hz = 3, 500_000
-        sent = list(range(256))
-        assert spi.xfer2(list(sent)) == sent
-        assert (spi.mode, spi.max_speed_hz) == (3, 500_000)
-        with pytest.raises(OSError) as refused:
-            send_raw(spi.fileno(), SPI_MOST + 1)
-        assert send_raw(spi.fileno(), SPI_MOST) == SPI_MOST
-    case.facts = {"bytes echoed": len(sent), "a message too long": errno.errorcode[refused.value.errno or 0]}
-    assert refused.value.errno == errno.EMSGSIZE
-
-
-def send_raw(fd: int, length: int) -> int:
-    """One transfer past the module's own check of lengths. Raises OSError."""
-    data = ctypes.create_string_buffer(length)
-    transfer = SPI_TRANSFER.pack(ctypes.addressof(data), 0, length, 0, 0, 8, 0, 0, 0, 0)
-    return fcntl.ioctl(fd, SPI_MESSAGE, bytearray(transfer))

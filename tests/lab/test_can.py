@@ -22,59 +22,29 @@ RUBBISH = 3000
 WRONG = vcu.spoilt(vcu.frame(vcu.CLOSE, 0)).hex().upper()
 
 
-def speak(board: Board, request: int = vcu.NONE, **how: object) -> subprocess.Popen[bytes]:
-    """A controller that repeats one request."""
-    log = vcu.recording(board.folder / f"vcu-{request}.log", request, **how)  # type: ignore[arg-type]
-    return board.run_beside(vcu.playing(log))
-
-
-def hush(player: subprocess.Popen[bytes]) -> float:
-    """The controller dies; returns when."""
-    player.kill()
-    player.wait()
-    return time.monotonic()
-
-
-def standing_by(board: Board) -> None:
-    """A pack that a controller has asked to open, and that would follow a close."""
-    board.ready()
-    player = speak(board, vcu.OPEN)
-    until(lambda: board.state == "standby", "standby")
-    time.sleep(0.5)
-    hush(player)
-
-
-def closed_by_controller(board: Board) -> subprocess.Popen[bytes]:
-    """A pack that closed because a controller asked for it, first open, then close."""
-    standing_by(board)
-    player = speak(board, vcu.CLOSE)
-    until(lambda: board.state == "closed" and board.rig.closed, "closed")
-    return player
-
-
 def frozen(board: Board) -> object:
-    return speak(board, vcu.CLOSE, frozen=True)
+    return vcu.speak(board, vcu.CLOSE, frozen=True)
 
 
 def jumping(board: Board) -> object:
     """Every frame is five counts ahead of the one before: three are tolerated."""
-    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, (data[1] & 0xF) * 5 % vcu.COUNTS))
+    return vcu.speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, (data[1] & 0xF) * 5 % vcu.COUNTS))
 
 
 def wrong_crc(board: Board) -> object:
-    return speak(board, vcu.CLOSE, change=vcu.spoilt)
+    return vcu.speak(board, vcu.CLOSE, change=vcu.spoilt)
 
 
 def wrong_data_id(board: Board) -> object:
-    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, data[1] & 0xF, data_id=0xB103))
+    return vcu.speak(board, vcu.CLOSE, change=lambda data: vcu.frame(vcu.CLOSE, data[1] & 0xF, data_id=0xB103))
 
 
 def short(board: Board) -> object:
-    return speak(board, vcu.CLOSE, change=lambda data: data[:4])
+    return vcu.speak(board, vcu.CLOSE, change=lambda data: data[:4])
 
 
 def reserved(board: Board) -> object:
-    return speak(board, vcu.CLOSE, change=lambda data: vcu.frame(9, data[1] & 0xF))
+    return vcu.speak(board, vcu.CLOSE, change=lambda data: vcu.frame(9, data[1] & 0xF))
 
 
 @pytest.mark.parametrize(
@@ -93,8 +63,8 @@ def test_a_controller_that_is_lost_or_not_to_be_believed_stops_a_vehicle(
     row: str, instead: Callable[[Board], object] | None, make_board: Callable[..., Board], case: Case
 ) -> None:
     board = make_board(edits=VEHICLE)
-    player, refused = closed_by_controller(board), board.refused_frames()
-    at_s = hush(player)
+    player, refused = vcu.closed_by_controller(board), board.refused_frames()
+    at_s = vcu.hush(player)
     if instead is not None:
         instead(board)
     open_s, refused = board.rig.release_s(at_s), board.refused_frames() - refused
@@ -105,9 +75,9 @@ def test_a_controller_that_is_lost_or_not_to_be_believed_stops_a_vehicle(
 
 
 def test_a_home_without_its_controller_falls_to_no_current_and_stays_closed(board: Board, case: Case) -> None:
-    player = closed_by_controller(board)
+    player = vcu.closed_by_controller(board)
     time.sleep(3.0)  # limits rise by 20 A a second
-    hush(player)
+    vcu.hush(player)
     time.sleep(2.2)  # the rig's load obeys nobody: two seconds beyond the limit would be a fault
     closed = board.rig.closed
     limits = board.values("BMS_Limits", "DischargeCurrent")
@@ -118,7 +88,7 @@ def test_a_home_without_its_controller_falls_to_no_current_and_stays_closed(boar
 def test_a_replayed_close_closes_nothing(board: Board, case: Case) -> None:
     """C16: the recorded request of yesterday beside a controller that asks to open."""
     board.ready()
-    speak(board, vcu.OPEN)
+    vcu.speak(board, vcu.OPEN)
     until(lambda: board.state == "standby", "standby")
     time.sleep(1.0)
     recorded = [vcu.as_text(vcu.frame(vcu.CLOSE, counter)) for counter in range(vcu.COUNTS)]
@@ -133,8 +103,8 @@ def test_a_replayed_close_closes_nothing(board: Board, case: Case) -> None:
 def test_open_beside_close_is_open(make_board: Callable[..., Board], case: Case) -> None:
     """C18: a controller asks to close and goes on with it; while that becomes valid an operator asks to open."""
     board = make_board(edits=VEHICLE)
-    standing_by(board)
-    speak(board, vcu.CLOSE)
+    vcu.standing_by(board)
+    vcu.speak(board, vcu.CLOSE)
     began_s, opens = time.monotonic(), 0
     while time.monotonic() < began_s + 1.0:
         opens += board.ask("open")
@@ -152,7 +122,7 @@ def test_an_operators_open_stands_against_a_controller_that_goes_on_to_ask_for_c
 ) -> None:
     """C18: only a change to close counts."""
     board = make_board(edits=VEHICLE)
-    closed_by_controller(board)
+    vcu.closed_by_controller(board)
     at_s = time.monotonic()
     board.request("open")
     open_s = board.rig.release_s(at_s)
@@ -231,7 +201,7 @@ def test_a_flood_delays_no_tick(frame_id: str, gap_ms: str, board: Board, case: 
     before, sent, refused = board.timing(), interface_frames(), board.refused_frames()
     flood = board.run_beside(["cangen", "can0", "-g", gap_ms, "-I", frame_id, "-L", "8", "-D", WRONG])
     time.sleep(5.0)
-    hush(flood)
+    vcu.hush(flood)
     after, sent, refused = board.timing(), interface_frames() - sent, board.refused_frames() - refused
     ticks, missed = after["ticks"] - before["ticks"], after["missed"] - before["missed"]
     case.facts = {"frames a second": round(sent / 5.0), "refused": refused, "ticks": ticks, "missed": missed}

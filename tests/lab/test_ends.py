@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from board import JOURNAL, Board
+from board import Board
 from conftest import NAMES, Case
 from line_trace import LineTrace
 from opening import MARGIN_S
@@ -112,7 +112,7 @@ def last_frame_s(board: Board) -> float:
 
 def restarted_open(ending: Ending, board: Board, case: Case) -> None:
     """A new process on the same pack comes up open and closes nothing by itself, whichever generation was cut."""
-    cut_journal(ending, case)
+    cut_journal(ending, board.journal, case)
     began_s = time.monotonic()
     board.ready()
     until(lambda: board.state in ("standby", "fault", "latched"), "the end of the self-test")
@@ -127,9 +127,9 @@ def restarted_open(ending: Ending, board: Board, case: Case) -> None:
     assert not board.rig.energised_since(began_s)
 
 
-def cut_journal(ending: Ending, case: Case) -> None:
+def cut_journal(ending: Ending, journal: Path, case: Case) -> None:
     """Shorten generations at a random byte each, as a power cut does."""
-    older, newest = sorted(JOURNAL.parent.glob(f"{JOURNAL.name}.?"), key=lambda path: path.stat().st_mtime)
+    older, newest = sorted(journal.parent.glob(f"{journal.name}.?"), key=lambda path: path.stat().st_mtime)
     dice, cuts = random.Random(case.facts["coil released after, s"]), []
     for name, path in (("older", older), ("newest", newest)):
         if ending.cut in (name, "both"):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from board import DBC, Board, decoded
+from board import CANTOOLS, DBC, Board, decoded
 from conftest import Case
 from rig import until
 
 ON_VCAN = {'channel = "can0"': 'channel = "vcan0"'}
-CANTOOLS = Path(sys.executable).parent / "cantools"
 
 
 def test_the_deployed_daemon_closes_the_pack_and_its_frames_decode(board: Board, case: Case) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from board import Board
 from helpers.j1850 import j1850
+from rig import until
 
 REQUEST_ID, DATA_ID = 0x102, 0xB102  # dbc/bms.dbc: VCU_Request and its E2EDataId
 NONE, OPEN, CLOSE = 0, 1, 2
@@ -45,3 +49,33 @@ def recording(path: Path, request: int, change: Callable[[bytes], bytes] = bytes
 def playing(log: Path) -> list[str]:
     """The command that repeats a log for ever; the last frame's own period lies between two rounds."""
     return ["canplayer", "-I", str(log), "-l", "i", "-g", str(int(PERIOD_S * 1000))]
+
+
+def speak(board: Board, request: int = NONE, **how: Any) -> subprocess.Popen[bytes]:
+    """A controller that repeats one request."""
+    log = recording(board.folder / f"vcu-{request}.log", request, **how)
+    return board.run_beside(playing(log))
+
+
+def hush(player: subprocess.Popen[bytes]) -> float:
+    """The controller dies; returns when."""
+    player.kill()
+    player.wait()
+    return time.monotonic()
+
+
+def standing_by(board: Board) -> None:
+    """A pack that a controller has asked to open, and that would follow a close."""
+    board.ready()
+    player = speak(board, OPEN)
+    until(lambda: board.state == "standby", "standby")
+    time.sleep(0.5)
+    hush(player)
+
+
+def closed_by_controller(board: Board) -> subprocess.Popen[bytes]:
+    """A pack that closed because a controller asked for it, first open, then close."""
+    standing_by(board)
+    player = speak(board, CLOSE)
+    until(lambda: board.state == "closed" and board.rig.closed, "closed")
+    return player

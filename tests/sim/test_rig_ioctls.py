@@ -23,8 +23,9 @@ from bms_daemon.sim.i2c import SimI2cBus
 from bms_daemon.sim.rig.cuse import Answer, Device, Fetch, Ioctl
 from bms_daemon.sim.rig.i2c_dev import I2cDev
 from bms_daemon.sim.rig.pty_port import PtyPort
-from bms_daemon.sim.rig.spi_dev import Loopback, SpiDev
+from bms_daemon.sim.rig.spi_dev import SpiDev
 from bms_daemon.sim.serial import SimSerial
+from bms_daemon.sim.spi import SimSpiBus
 
 I2C_RETRIES, I2C_TIMEOUT = 0x0701, 0x0702
 I2C_SLAVE, I2C_SLAVE_FORCE, I2C_FUNCS, I2C_RDWR, I2C_PEC, I2C_SMBUS = 0x0703, 0x0706, 0x0705, 0x0707, 0x0708, 0x0720
@@ -301,58 +302,111 @@ def test_the_adapters_time_is_for_the_whole_of_a_combined_transfer() -> None:
 
 
 # ------------------------------------------------------------------ SPI
-SPI_MESSAGE, WR_MODE, RD_MODE, WR_SPEED, RD_SPEED, RD_BITS = (
-    0x40006B00, 0x40016B01, 0x80016B01, 0x40046B04, 0x80046B04, 0x80016B03,
+SPI_MESSAGE, WR_MODE, RD_MODE, WR_MODE32, WR_SPEED, RD_SPEED, RD_BITS = (
+    0x40006B00, 0x40016B01, 0x80016B01, 0x40046B05, 0x40046B04, 0x80046B04, 0x80016B03,
 )  # fmt: skip
 
 
-class Logged(Loopback):
+class Logged:
+    """A target that turns every bit round."""
+
     def __init__(self) -> None:
-        self.log: list[object] = []
+        self.log: list[tuple[bytes, float]] = []
 
-    def select(self) -> None:
-        self.log.append("select")
-
-    def exchange(self, data: bytes) -> bytes:
-        self.log.append(data)
+    def frame(self, now_s: float, data: bytes, low_s: float) -> bytes:
+        self.log.append((data, low_s))
         return bytes(255 - byte for byte in data)
 
-    def deselect(self) -> None:
-        self.log.append("deselect")
 
+def on_spi(scene: Callable[[Caller, Logged, SimSpiBus], Awaitable[None]], mode: int = 3, speed_hz: int = 8000) -> None:
+    """A byte takes a millisecond."""
 
-def _spi(tx: int, rx: int, length: int, change: int = 0) -> bytes:
-    return struct.pack("<QQIIHBBBBBx", tx, rx, length, 0, 0, 0, change, 0, 0, 0)
-
-
-def test_a_message_is_one_selection_and_answers_byte_for_byte() -> None:
     async def main() -> None:
-        chip = Logged()
-        caller = Caller(SpiDev(chip))
-        tx, rx = caller.put(b"\x01\x02\x03"), caller.put(bytes(4))
-        table = caller.put(_spi(tx, 0, 3) + _spi(0, rx, 4, change=1) + _spi(tx, rx + 2, 2))
-        assert await caller.ioctl(SPI_MESSAGE | 3 * 32 << 16, table) == 9
-        assert chip.log == ["select", b"\x01\x02\x03", bytes(4), "deselect", "select", b"\x01\x02", "deselect"]
-        assert caller.got(rx, 4) == b"\xff\xff\xfe\xfd"
+        target = Logged()
+        bus = SimSpiBus(lambda now_s: None, math.inf, target)
+        caller = Caller(SpiDev(bus))
+        await caller.ioctl(WR_MODE, caller.put(bytes([mode])))
+        await caller.ioctl(WR_SPEED, caller.put(struct.pack("<I", speed_hz)))
+        await scene(caller, target, bus)
 
-    asyncio.run(main())
+    run_manual(main())
+
+
+def _spi(tx: int, rx: int, length: int, change: int = 0, speed_hz: int = 0, delay_us: int = 0) -> bytes:
+    return struct.pack("<QQIIHBBBBBx", tx, rx, length, speed_hz, delay_us, 0, change, 0, 0, 0)
+
+
+def test_chip_select_is_low_until_it_changes_and_bytes_answer_bytes() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        tx, rx = caller.put(b"\x01\x02\x03"), caller.put(bytes(6))
+        table = caller.put(_spi(tx, 0, 3) + _spi(0, rx, 4, change=1) + _spi(tx, rx + 4, 2))
+        before_s = asyncio.get_running_loop().time()
+        assert await caller.ioctl(SPI_MESSAGE | 3 * 32 << 16, table) == 9
+        assert [data for data, _ in target.log] == [b"\x01\x02\x03" + bytes(4), b"\x01\x02"]
+        assert [low_s for _, low_s in target.log] == pytest.approx([0.007, 0.002])
+        assert caller.got(rx, 6) == b"\xff\xff\xff\xff\xfe\xfd"
+        assert asyncio.get_running_loop().time() - before_s == pytest.approx(0.009, abs=1e-4)
+
+    on_spi(scene)
+
+
+def test_a_transfers_own_speed_and_its_delay_count_in_the_time_that_chip_select_is_low() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        at = caller.put(b"\x01\x02")
+        await caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(at, at, 2, speed_hz=16_000, delay_us=300)))
+        await caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(at, at, 0, delay_us=300)))
+        assert [low_s for _, low_s in target.log] == pytest.approx([0.0013, 0.0003])
+
+    on_spi(scene)
+
+
+def test_a_chip_hears_in_its_mode_alone() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        at = caller.put(b"\x01\x02")
+        await caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(at, at, 2)))
+        assert target.log == [] and caller.got(at, 2) == b"\xff\xff"
+
+    on_spi(scene, mode=0)
+
+
+def test_a_message_that_hangs_is_a_time_out() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        bus.faults.timeout = 1
+        at = caller.put(b"\x01")
+        with refused(errno.ETIMEDOUT):
+            await caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(at, at, 1)))
+        assert target.log == [] and asyncio.get_running_loop().time() > 1.0
+
+    on_spi(scene)
+
+
+def test_messages_of_two_callers_come_one_behind_the_other() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        at = [caller.put(bytes([k] * 10)) for k in range(2)]
+        calls = [caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(each, each, 10))) for each in at]
+        await asyncio.gather(*calls)
+        assert asyncio.get_running_loop().time() == pytest.approx(0.02, abs=1e-4)
+        assert [data[0] for data, _ in target.log] == [0, 1]
+
+    on_spi(scene)
 
 
 def test_settings_are_kept_and_read_back() -> None:
-    async def main() -> None:
-        caller = Caller(SpiDev(Loopback()))
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
         at = caller.put(struct.pack("<I", 500_000))
         await caller.ioctl(WR_SPEED, at)
-        await caller.ioctl(WR_MODE, caller.put(b"\x03"))
+        await caller.ioctl(WR_MODE32, caller.put(struct.pack("<I", 1)))
         found = caller.put(bytes(4))
         await caller.ioctl(RD_SPEED, found)
         assert struct.unpack("<I", caller.got(found, 4)) == (500_000,)
         await caller.ioctl(RD_MODE, found)
-        assert caller.got(found, 1) == b"\x03"
+        assert caller.got(found, 1) == b"\x01"
         await caller.ioctl(RD_BITS, found)
         assert caller.got(found, 1) == b"\x08"
+        with refused(errno.EINVAL):
+            await caller.ioctl(WR_SPEED, caller.put(bytes(4)))
 
-    asyncio.run(main())
+    on_spi(scene)
 
 
 @pytest.mark.parametrize(
@@ -361,12 +415,21 @@ def test_settings_are_kept_and_read_back() -> None:
      (SPI_MESSAGE, 1, errno.EINVAL), (0x40016B09, 1, errno.ENOTTY), (0x0703, 1, errno.ENOTTY)],
 )  # fmt: skip
 def test_what_spidev_does_not_have_is_an_error(command: int, length: int, number: int) -> None:
-    async def main() -> None:
-        caller = Caller(SpiDev(Loopback()))
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
         with refused(number):
             await caller.ioctl(command, caller.put(_spi(64, 0, length)))
+        assert target.log == []
 
-    asyncio.run(main())
+    on_spi(scene)
+
+
+def test_chip_select_is_not_left_low_behind_a_message() -> None:
+    async def scene(caller: Caller, target: Logged, bus: SimSpiBus) -> None:
+        with refused(errno.EOPNOTSUPP):
+            await caller.ioctl(SPI_MESSAGE | 32 << 16, caller.put(_spi(64, 0, 1, change=1)))
+        assert target.log == []
+
+    on_spi(scene)
 
 
 # ------------------------------------------------------------------ the serial sensor's pty

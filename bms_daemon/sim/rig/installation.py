@@ -15,13 +15,15 @@ from bms_daemon.sim.gpio import INPUTS, OUTPUTS, Board
 from bms_daemon.sim.rig.pins import Pin
 from bms_daemon.sim.settings import WorldSettings
 
+DEV = "/dev/"
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Device names without /dev/, GPIO lines by role, and the pack behind them."""
+    """Device names without /dev/, GPIO lines by role, and the pack behind them. ``shunt`` may be a CAN interface."""
 
-    i2c: str
-    serial: Path | None
+    afe: str
+    shunt: str | None
     label: str
     names: dict[int, str]
     pins: dict[str, Pin]
@@ -35,8 +37,8 @@ def read(config: Path, board: Board = "pi", current_a: float = -20.0, soc: float
     lines = {role: gpio[role] for role in (*OUTPUTS, *INPUTS) if role in gpio}
     pins = {role: Pin(_offset(line["line"]), bool(line.get("active_low"))) for role, line in lines.items()}
     return Wiring(
-        i2c=table["afe"]["bus"].removeprefix("/dev/"),
-        serial=Path(table["shunt"]["port"]) if "shunt" in table else None,
+        afe=table["afe"]["bus"].removeprefix(DEV),
+        shunt=table["shunt"]["port"].removeprefix(DEV) if "shunt" in table else None,
         label=gpio["chip"],
         names={pins[role].offset: str(line["line"]) for role, line in lines.items()},
         pins=pins,
@@ -45,8 +47,8 @@ def read(config: Path, board: Board = "pi", current_a: float = -20.0, soc: float
 
 
 def _offset(line: str) -> int:
-    """Offset on the chip of a line named as on a Raspberry Pi: GPIO17 is 17."""
+    """Offset on the chip of a line whose name ends with a number: GPIO17 is 17, P8_11 is 11."""
     found = re.search(r"\d+$", line)
     if found is None:
-        raise ValueError(f"the rig knows lines named GPIOn, not {line!r}")
+        raise ValueError(f"the rig knows lines named GPIOn or Pm_n, not {line!r}")
     return int(found[0])
