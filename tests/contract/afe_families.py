@@ -100,13 +100,15 @@ def _bq76952(crc: bool) -> Family:
     )
 
 
-def _chain(part: str, cells: tuple[int, ...], probes: tuple[int, ...], other_settings: dict[str, Any]) -> Family:
-    wired = {"part": part, "cells": cells, "probes": probes}
+def _chain(
+    name: str, kind: str, cells: tuple[int, ...], probes: tuple[int, ...], other: dict[str, Any], **part: str
+) -> Family:
+    wired = {"cells": cells, "probes": probes, **part}
     return Family(
-        name=f"{part} chain",
-        kind="ltc681x",
+        name=f"{name} chain",
+        kind=kind,
         series=sum(cells),
-        world={"probes": sum(probes), "afe": {"kind": "ltc681x", **wired}},
+        world={"probes": sum(probes), "afe": {"kind": kind, **wired}},
         settings={**LIMITS, **wired},
         transfers=4,
         silence=_chip("mute", 0),
@@ -116,15 +118,22 @@ def _chain(part: str, cells: tuple[int, ...], probes: tuple[int, ...], other_set
         freeze=_chip("frozen", True),
         reset=lambda assembly: assembly.chip.power_on_reset(),
         repeat=_i2c("repeat", 3),
-        other_settings=other_settings,
+        other_settings=other,
     )
 
 
-LTC6811 = _chain("ltc6811", (12, 11, 7), (2, 2, 1), {"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)})
-LTC6812 = _chain("ltc6812", (15, 13), (6, 9), {"part": "ltc6813"})
-LTC6813 = _chain("ltc6813", (18, 11, 16), (9, 0, 7), {"part": "ltc6812", "cells": (15, 15, 15)})
-ADBMS1818 = _chain("adbms1818", (17,), (5,), {"part": "ltc6812", "cells": (15, 2), "probes": (5, 0)})
-CHAINS = (LTC6811, LTC6812, LTC6813, ADBMS1818)
+def _ltc681x(part: str, cells: tuple[int, ...], probes: tuple[int, ...], other: dict[str, Any]) -> Family:
+    return _chain(part, "ltc681x", cells, probes, other, part=part)
+
+
+LTC6811 = _ltc681x("ltc6811", (12, 11, 7), (2, 2, 1), {"cells": (12, 11, 6, 1), "probes": (2, 2, 1, 0)})
+LTC6812 = _ltc681x("ltc6812", (15, 13), (6, 9), {"part": "ltc6813"})
+LTC6813 = _ltc681x("ltc6813", (18, 11, 16), (9, 0, 7), {"part": "ltc6812", "cells": (15, 15, 15)})
+ADBMS1818 = _ltc681x("adbms1818", (17,), (5,), {"part": "ltc6812", "cells": (15, 2), "probes": (5, 0)})
+ADES1830 = _chain(
+    "ades1830", "ades1830", (16, 10, 15), (10, 0, 4), {"cells": (16, 10, 14, 1), "probes": (10, 0, 4, 0)}
+)
+CHAINS = (LTC6811, LTC6812, LTC6813, ADBMS1818, ADES1830)
 
 
 def _bq769x0(crc: bool) -> Family:
