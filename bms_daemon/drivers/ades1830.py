@@ -17,7 +17,7 @@ from bms_daemon.drivers.ades1830_settings import AUX_S, CELL_S, Settings
 from bms_daemon.drivers.isospi_chain import Chain
 from bms_daemon.drivers.isospi_codec import Answer, data_of, words_of
 from bms_daemon.drivers.isospi_configuration import Configuration
-from bms_daemon.drivers.isospi_notes import Notes, fitted, outside, stray
+from bms_daemon.drivers.isospi_notes import Notes, first, fitted, outside, stray
 from bms_daemon.model import AfeScan, BoolArray, BusFault, FloatArray, TempScan, Trip
 from bms_daemon.ports import SpiBus
 
@@ -69,7 +69,7 @@ class Driver:
     async def scan_temps(self) -> TempScan:
         """Thermistors device by device, and the hottest die.
 
-        Raises BusFault("refused") for devices that were reset or do not convert.
+        Raises BusFault("refused") for devices that do not convert.
         """
         return await self._in_step(self._scan_temps)
 
@@ -102,15 +102,15 @@ class Driver:
         found = await self._chain.read(
             codec.RDCFGA, codec.RDCFGB, *codec.RDCV, *codec.RDSV, codec.RDSTATC, codec.RDSTATD
         )
-        first, second = self._cells(found[2:8]), self._cells(found[8:14])
-        self._conversions += not np.isnan(first[self._wired]).any()
-        apart = self._compare(first, second)
+        by_first, by_second = self._cells(found[2:8]), self._cells(found[8:14])
+        self._conversions += not np.isnan(by_first[self._wired]).any()
+        apart = self._compare(by_first, by_second)
         flags = codec.flags(found[14].data)
         self._notes.put("flags", _flagged(flags))
         held = data_of(found[:2])
         return AfeScan(
-            cell_v=np.where(apart, np.nan, first)[self._wired],
-            stack_v=float(second[self._wired].sum()),
+            cell_v=np.where(apart, np.nan, by_first)[self._wired],
+            stack_v=float(by_second[self._wired].sum()),
             conversions=self._conversions,
             trips=self._trips(flags, *codec.under_over(found[15].data)),
             was_reset=bool(flags[:, codec.SLEPT].any()) or not self._configuration.same(held).all(),
@@ -122,13 +122,13 @@ class Driver:
     async def _scan_temps(self) -> TempScan:
         await self._chain.send(codec.CLRAUX, codec.ADAX)
         await asyncio.sleep(AUX_S + MARGIN_S)
-        found = await self._chain.read(codec.RDCFGA, codec.RDCFGB, *codec.RDAUX, codec.RDSTATA, codec.RDSTATB)
-        pins = _volts(found[2:6])[:, : codec.GPIOS]
-        reference, die = _volts(found[6:7])[:, :2].T
-        digital, analog = _volts(found[7:8])[:, :2].T
-        good = self._configuration.same(data_of(found[:2])) & ~np.isnan(pins).any(axis=1)
-        if not good.all():
-            raise BusFault("refused", f"device {int(np.argmin(good)) + 1} was reset, or converts no pins")
+        found = await self._chain.read(*codec.RDAUX, codec.RDSTATA, codec.RDSTATB)
+        pins = _volts(found[:4])[:, : codec.GPIOS]
+        reference, die = _volts(found[4:5])[:, :2].T
+        digital, analog = _volts(found[5:])[:, :2].T
+        idle: np.ndarray = np.isnan(pins).any(axis=1)
+        if idle.any():
+            raise BusFault("refused", first("converts no pins", idle))
         for (what, span_v), volts in zip(_SUPPLIES, (reference, digital, analog), strict=True):
             self._notes.put(what, outside(what, volts, span_v))
         return TempScan(self._probe_degc(pins, reference), float(codec.die_degc(die).max()))
@@ -137,14 +137,14 @@ class Driver:
     def _cells(self, found: list[Answer]) -> FloatArray:
         return _volts(found)[:, : codec.CELLS]
 
-    def _compare(self, first: FloatArray, second: FloatArray) -> np.ndarray:
+    def _compare(self, by_first: FloatArray, by_second: FloatArray) -> np.ndarray:
         """bool (devices, cells): where the converters do not agree; which of them is wrong nobody knows."""
-        close = np.abs(first - second) <= self._settings.converter_v
-        apart: np.ndarray = self._wired & ~close & ~np.isnan(first)
+        close = np.abs(by_first - by_second) <= self._settings.converter_v
+        apart: np.ndarray = self._wired & ~close & ~np.isnan(by_first)
         places = np.argwhere(apart).tolist()
         where = "; ".join(f"device {device + 1}: converters of C{cell + 1} disagree" for device, cell in places)
         self._notes.put("converters", where)
-        self._notes.put("wiring", stray(first, self._wired))
+        self._notes.put("wiring", stray(by_first, self._wired))
         return apart
 
     def _trips(self, flags: np.ndarray, under: np.ndarray, over: np.ndarray) -> Trip:

@@ -68,6 +68,17 @@ def test_a_device_that_is_reset_while_it_converts_is_told_as_reset() -> None:
     ADES1830.play(story)
 
 
+def test_temperatures_of_devices_that_do_not_convert_are_none() -> None:
+    async def story(assembly: Assembly, afe: Any) -> None:
+        await afe.setup()
+        assembly.chip.faults.frozen = True
+        for _ in range(2):
+            with pytest.raises(BusFault, match="refused: device 1: converts no pins"):
+                await afe.scan_temps()
+
+    ADES1830.play(story)
+
+
 @pytest.mark.parametrize("offset_v", [0.02, -0.02, 2.0])
 def test_a_cell_whose_converters_disagree_is_not_known(offset_v: float) -> None:
     async def story(assembly: Assembly, afe: Any) -> None:
