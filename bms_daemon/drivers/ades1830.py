@@ -126,9 +126,9 @@ class Driver:
         pins = _volts(found[:4])[:, : codec.GPIOS]
         reference, die = _volts(found[4:5])[:, :2].T
         digital, analog = _volts(found[5:])[:, :2].T
-        empty: np.ndarray = np.isnan(pins)
-        if empty.any():
-            raise BusFault("refused", first("converts no pins", empty.any(axis=1)))
+        idle = np.asarray(np.isnan(pins).any(axis=1))
+        if idle.any():
+            raise BusFault("refused", first("converts no pins", idle))
         for (what, span_v), volts in zip(_SUPPLIES, (reference, digital, analog), strict=True):
             self._notes.put(what, outside(what, volts, span_v))
         return TempScan(self._probe_degc(pins, reference), float(codec.die_degc(die).max()))
