@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    "run", "check", "commission", "status", "events", "request", "replay", "estimate", "fit_cell", "demo", "gateway",
-    "outputs_off",
+    "run", "check", "probe", "commission", "status", "events", "request", "replay", "estimate", "fit_cell", "demo",
+    "gateway", "outputs_off",
 )  # fmt: skip
 EPILOG = """exit codes:
   0   done

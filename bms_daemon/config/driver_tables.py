@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bms_daemon.config.section import Section
 
@@ -74,6 +74,10 @@ class AfeTable(Section):
     def hardware_limits(self) -> dict[str, float]:
         """The limits that the chip keeps by itself, as it will round them, by field name."""
         return {}
+
+    def alternatives(self) -> tuple[dict[str, Any], ...]:
+        """Changes of this table with which a part of the same family might answer instead, likeliest first."""
+        return ()
 
     def fit(self, series: int) -> None:
         """Raises ValueError, saying why, when it cannot measure so many cells."""

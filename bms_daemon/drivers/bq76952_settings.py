@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -121,6 +121,9 @@ class Settings(AfeTable):
         a_byte = 2 if self.crc else 1
         reads = (2, SAFETY_BLOCK_LEN, MEASURE_BLOCK_LEN, 1)
         return ScanTime(0.0, i2c_s(400e3, (2 + 2 * a_byte, *(3 + count * a_byte for count in reads))))
+
+    def alternatives(self) -> tuple[dict[str, Any], ...]:
+        return ({"crc": not self.crc},)
 
     def fit(self, series: int) -> None:
         self.cell_inputs(series)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -101,6 +101,9 @@ class Settings(AfeTable):
         """It converts by itself: status read and cleared, then everything at 100 kHz."""
         a_byte = 2 if self.crc else 1
         return ScanTime(0.0, i2c_s(100e3, (3 + a_byte, 2 + a_byte, 3 + codec.BLOCK_LEN * a_byte)))
+
+    def alternatives(self) -> tuple[dict[str, Any], ...]:
+        return ({"crc": not self.crc}, {"address": 0x08 if self.address == 0x18 else 0x18})
 
     def fit(self, series: int) -> None:
         self.cell_inputs(series)

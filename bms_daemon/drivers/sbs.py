@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from math import inf, nan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -62,6 +62,9 @@ class Settings(AfeTable):
         """It measures by itself: a word for each of status, voltage, current, request and cell at 100 kHz."""
         words = 4 + (series if self.cells == "told" else 0)
         return ScanTime(0.0, i2c_s(100e3, [5 + self.pec] * words))
+
+    def alternatives(self) -> tuple[dict[str, Any], ...]:
+        return ({"pec": not self.pec},)
 
     def fit(self, series: int) -> None:
         if self.cells == "told" and series > _MOST_CELLS:

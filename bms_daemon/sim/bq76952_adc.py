@@ -153,7 +153,8 @@ class Adc:
     def _convert_rails(self) -> None:
         taps = self._taps
         stack_v = taps.stack_v if self.faults.stack_v is None else self.faults.stack_v
-        self.rails_raw = (self._rail(stack_v), self._rail(taps.link_v if self.fets else taps.pack_v), self._rail(taps.link_v))
+        pack_v = taps.link_v if self.fets else taps.pack_v
+        self.rails_raw = (self._rail(stack_v), self._rail(pack_v), self._rail(taps.link_v))
 
     def _rail(self, volts: float) -> int:
         return _saturated(volts / self._user_v)

@@ -48,7 +48,8 @@ def _link(table: Table) -> LinkData:
 
 
 def _bq76952(settings: Table) -> Table:
-    return {"shunt_mohm": settings["shunt_mohm"], "crc": settings.get("crc", False), "fets": settings.get("fets", False)}
+    flags = {name: settings.get(name, False) for name in ("crc", "fets")}
+    return {"shunt_mohm": settings["shunt_mohm"], **flags}
 
 
 def _ltc681x(settings: Table) -> Table:

@@ -1,4 +1,4 @@
-"""A pack whose chip switches the current itself, in the closed loop: one direction alone, and everything off by pins."""
+"""A pack whose chip switches the current itself, in the closed loop: one direction alone, and off by its pins."""
 
 from __future__ import annotations
 

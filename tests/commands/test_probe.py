@@ -1,0 +1,45 @@
+"""``bms-daemon probe`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import DEMO, PI, call, placed
+
+from bms_daemon.runtime.lock import InstanceLock
+
+
+def test_a_good_pack_ends_with_0_and_a_line_a_finding(tmp_path: Path) -> None:
+    done = call("probe", placed(PI, tmp_path), "--simulated", "--balance")
+    assert done.returncode == 0, done.stderr
+    assert "16 cells" in done.stdout and "WRONG" not in done.stdout
+    assert "front end      ok    bq76952" in done.stdout
+
+
+def test_a_configuration_with_a_world_of_its_own_needs_no_flag(tmp_path: Path) -> None:
+    done = call("probe", placed(DEMO, tmp_path), "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and {line["level"] for line in lines} <= {"ok", "note"}
+    assert {"lines", "front end", "cells", "noise", "temperatures", "wiring order", "current", "CAN"} == {
+        line["check"] for line in lines
+    }
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["no such device", "a daemon that runs"])
+def test_what_cannot_be_opened_is_69_with_what_to_do(tmp_path: Path, held: bool) -> None:
+    lock = InstanceLock(tmp_path / "link")
+    if held:
+        lock.acquire()
+    done = call("probe", placed(PI, tmp_path))
+    lock.release()
+    assert done.returncode == 69 and not done.stdout
+    assert ("Stop the daemon first" in done.stderr) is held
+    assert held or "enable" in done.stderr
+
+
+def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
+    path = placed(PI, tmp_path)
+    path.write_text(path.read_text().replace("series = 16", "series = 17"))
+    assert call("probe", path, "--simulated").returncode == 78
