@@ -14,8 +14,8 @@ Written by `scripts/lab test --docs`: the wheel, installed as on a Raspberry Pi,
 `config/raspberry-pi-16s-lfp.toml` as it is shipped, but for what a case names after "with", and the unit's user,
 groups, limits, notification socket and watchdog, on real device nodes: `/dev/i2c-1` (CUSE), gpio-sim, a pty,
 SocketCAN. The other shipped configurations have a part of their own, on their own nodes: `/dev/spidev1.0` (CUSE) with
-eight LTC6811, an IVT-S on `can1`, two chips on one I2C adapter. The kernel is {kernel}, as an ordinary process beside other work: its timers are some milliseconds late, and
-all of it shares one processor.
+eight LTC6811, an IVT-S on `can1`, two chips on one I2C adapter. The kernel is {kernel}, as an ordinary process beside
+other work: its timers are some milliseconds late, and all of it shares one processor.
 
 "Pi" keeps a line's level when the process dies, "BeagleBone" releases it. Coil times are the rig's, which looks at the
 lines every 4 ms; the reaction time is taken from the kernel's own tracepoint.

@@ -26,7 +26,11 @@ class CanNode:
         with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as raw:
             raw.bind((self._channel,))
             raw.setblocking(False)
-            await asyncio.gather(self._say(raw), self._hear(raw))
+            await self.carry(raw)
+
+    async def carry(self, raw: socket.socket) -> None:
+        """Both directions of an open socket, until cancelled."""
+        await asyncio.gather(self._say(raw), self._hear(raw))
 
     async def _say(self, raw: socket.socket) -> None:
         while True:
