@@ -50,18 +50,23 @@ class Driver:
     def __init__(self, port: SerialPort, settings: Settings) -> None:
         self._port = port
         self._settings = settings
+        self._proven = not settings.hex
         self.decoder = Decoder(settings.max_block_bytes)
 
     async def setup(self) -> None:
-        """Where that is wanted, prove by HEX that the wire towards it works and that it is sound.
+        """Where that is wanted, prove by HEX that the wire towards it works, and wait for its text to come back.
 
-        Raises BusFault("refused") in words, and ("gone").
+        It is asked once only: every question stops its text anew. Raises BusFault("refused") in words, and ("gone").
         """
-        for name, question, answer in _QUESTIONS if self._settings.hex else ():
+        if self._proven:
+            return
+        for name, question, answer in _QUESTIONS:
             found = await self._asked(name, question, answer.command)
             if found.command != answer.command or not found.payload.startswith(answer.payload):
                 said = encode_hex(found).decode("ascii").strip()
                 raise BusFault("refused", f"the monitor answers {said} when asked for its {name}")
+        self._proven = True
+        await self.read()
 
     async def _asked(self, name: str, question: HexFrame, answer: int) -> HexFrame:
         """Its answer, whatever it says. Asked twice, since noise may spoil either way."""

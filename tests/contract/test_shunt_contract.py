@@ -242,15 +242,24 @@ def test_hex_frames_cost_nothing_and_wrong_sums_cost_their_block() -> None:
     VEDIRECT.play(story)
 
 
+def test_after_it_was_asked_its_text_is_there_within_a_second_or_two() -> None:
+    async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
+        assert asyncio.get_running_loop().time() > 3.0, "it has paused"
+        await asyncio.wait_for(shunt.read(), 1.2)
+
+    VEDIRECT_HEX.play(story)
+
+
 def test_a_monitor_that_does_not_hear_is_refused_and_still_read() -> None:
     async def story(assembly: Assembly, shunt: CurrentSensor) -> None:
         assembly.talker.faults.deaf = True
-        await shunt.read()
+        asking = registry.settings_model("shunt", "vedirect")(hex=True)
+        other = registry.make_shunt("vedirect", assembly.shunt_port, asking)
         with pytest.raises(BusFault, match="monitor's RX"):
-            await shunt.setup()
-        await shunt.read()
+            await other.setup()
+        await other.read()
 
-    VEDIRECT_HEX.play(story)
+    VEDIRECT.play(story)
 
 
 @pytest.mark.parametrize("family", (*ON_CAN, *ASKED), ids=str)

@@ -270,21 +270,22 @@ class Script:
 
 
 class Answering(Script):
-    """A port that answers each question by these bytes, in turn, and then says nothing more."""
+    """A port that answers each question by these bytes, in turn; behind the last comes the text, if there is any."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: bytes, text: bytes = b"") -> None:
         super().__init__()
-        self.answers, self.asked = list(answers), b""
+        self.answers, self.asked, self.text = list(answers), b"", text
 
     async def read(self) -> bytes:
-        if not self.chunks:
-            await asyncio.sleep(math.inf)
+        while not self.chunks:  # noqa: ASYNC110 time is manual: a sleep costs nothing
+            await asyncio.sleep(0.1)
         return await super().read()
 
     async def write(self, data: bytes) -> None:
         self.asked += data
         if self.answers:
             self.chunks.append(self.answers.pop(0))
+            self.chunks += [self.text] if self.text and not self.answers else []
 
 
 PONG, PRODUCT = b":51641F9\n", encode_hex(HexFrame(1, b"\x03\x02"))
@@ -292,13 +293,29 @@ PONG, PRODUCT = b":51641F9\n", encode_hex(HexFrame(1, b"\x03\x02"))
 
 def set_up(*answers: bytes) -> bytes:
     """What is asked."""
-    port = Answering(*answers)
-    run_manual(Driver(port, Settings(hex=True)).setup())
+    port = Answering(*answers, text=CAPTURED)
+    run_manual(asyncio.wait_for(Driver(port, Settings(hex=True)).setup(), 5.0))
     return port.asked
 
 
 def test_a_monitor_is_asked_three_things() -> None:
     assert set_up(PONG, PRODUCT, HEX) == b":154\n:451\n:70010003E\n"
+
+
+def test_it_is_set_up_when_its_text_is_back_and_is_not_asked_again() -> None:
+    async def story() -> bytes:
+        port = Answering(PONG, PRODUCT, HEX)
+        driver = Driver(port, Settings(hex=True))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(driver.setup(), 5.0)
+        asked = port.asked
+        await driver.setup()
+        assert port.asked == asked, "which would stop its text anew"
+        port.chunks.append(CAPTURED)
+        await driver.read()
+        return asked
+
+    assert run_manual(story()) == b":154\n:451\n:70010003E\n"
 
 
 def test_text_and_what_it_says_by_itself_are_no_answers() -> None:
