@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bms_daemon.model import FloatArray
+from bms_daemon.sim.isospi_faults import Faults
 from bms_daemon.sim.isospi_inputs import Inputs, Wiring
-from bms_daemon.sim.ltc681x_faults import Faults
 from bms_daemon.sim.taps import Taps
 
 CELLS, GPIOS = 16, 10

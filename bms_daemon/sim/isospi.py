@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bms_daemon.sim.isospi_inputs import Inputs
-from bms_daemon.sim.ltc681x_pec import pec
+from bms_daemon.sim.isospi_pec import pec
 
 WAKE_LOW_S = 0.0002  # a pulse that wakes a sleeping device
 IDLE_S, READY_S = 0.0055, 10e-6  # of silence until the ports idle, and a device's port to be ready again

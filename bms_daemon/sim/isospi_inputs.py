@@ -12,7 +12,7 @@ from math import inf
 import numpy as np
 
 from bms_daemon.model import FloatArray
-from bms_daemon.sim.ltc681x_faults import Faults
+from bms_daemon.sim.isospi_faults import Faults
 from bms_daemon.sim.taps import Taps
 
 REFERENCE_S = 0.0044

@@ -13,10 +13,9 @@ import numpy as np
 
 from bms_daemon.sim.isospi import IsoSpiChain
 from bms_daemon.sim.isospi_inputs import Wiring
-from bms_daemon.sim.ltc681x_adc import DIAGNOSE_S, EMPTY, ONE_PAIR, Registers
-from bms_daemon.sim.ltc681x_faults import Faults
+from bms_daemon.sim.isospi_pec import pec, pecs
+from bms_daemon.sim.ltc681x_adc import DIAGNOSE_S, EMPTY, ONE_PAIR, LtcFaults, Registers
 from bms_daemon.sim.ltc681x_parts import CELL_S, PARTS, STAT_S
-from bms_daemon.sim.ltc681x_pec import pec, pecs
 from bms_daemon.sim.taps import Taps
 
 WRITES = {0x0001: 0, 0x0024: 6}
@@ -30,7 +29,7 @@ class Ltc681xChain(IsoSpiChain):
     _registers: Registers
 
     def __init__(self, taps: Taps, wiring: Wiring, part: str = "ltc6811") -> None:
-        faults = Faults()
+        faults = LtcFaults()
         self._part = PARTS[part]
         self._reads = self._part.reads
         self._pins_low = np.where(np.arange(self._part.delivered.size) == 0, 0xFD, 0xFF).astype(np.uint8)  # DTEN

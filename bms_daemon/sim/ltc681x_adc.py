@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from bms_daemon.model import FloatArray
+from bms_daemon.sim.isospi_faults import Faults
 from bms_daemon.sim.isospi_inputs import Inputs, Wiring
-from bms_daemon.sim.ltc681x_faults import Faults
 from bms_daemon.sim.ltc681x_parts import REFERENCE_WORD, PartData
 from bms_daemon.sim.taps import Taps
 
@@ -19,10 +21,21 @@ BALANCING_DROP_V = 0.08  # that a cell reads less while it is discharged
 DISAGREEMENT = 0xFF05
 
 
+@dataclass(slots=True)
+class LtcFaults(Faults):
+    """What only these devices have; each is a set of devices."""
+
+    mux_fail: set[int] = field(default_factory=set)
+    self_test_bad: set[int] = field(default_factory=set)
+    redundancy_bad: set[int] = field(default_factory=set)
+
+
 class Registers(Inputs):
     """What the devices hold."""
 
-    def __init__(self, part: PartData, taps: Taps, faults: Faults, wiring: Wiring) -> None:
+    faults: LtcFaults
+
+    def __init__(self, part: PartData, taps: Taps, faults: LtcFaults, wiring: Wiring) -> None:
         super().__init__(taps, faults, wiring, part.cells, part.gpios)
         devices = len(self.fitted)
         self.part = part

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ltc681x_bench import INIT, INIT_PEC, Host, command, pec_of
 
-from bms_daemon.sim.ltc681x_pec import pec, pecs
+from bms_daemon.sim.isospi_pec import pec, pecs
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,4 +1,4 @@
-"""What can be wrong with an LTC681x chain: the test's back door. Devices and cells count from 0, wires C0 is 0."""
+"""What can be wrong with a chain on isoSPI: the test's back door. Devices and cells count from 0, wires C0 is 0."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ class Faults:
     open_wires: set[tuple[int, int]] = field(default_factory=set)  # device, wire
     cell_offset_v: dict[int, float] = field(default_factory=dict)  # by cell of the pack
     raw_cells: dict[int, int] = field(default_factory=dict)  # by cell of the pack: its register's code
-    mux_fail: set[int] = field(default_factory=set)
-    self_test_bad: set[int] = field(default_factory=set)
-    redundancy_bad: set[int] = field(default_factory=set)
     reference_v: dict[int, float] = field(default_factory=dict)
     analog_v: dict[int, float] = field(default_factory=dict)
     swapped: tuple[int, int] | None = None  # two devices in each other's place

@@ -1,4 +1,4 @@
-"""The LTC681x chain's packet error code, as the data sheet draws its register, worked out once for every byte."""
+"""The packet error code of 15 bits, as the data sheets draw its register, worked out once for every byte."""
 
 from __future__ import annotations
 
