@@ -42,7 +42,7 @@ class IsoSpiChain:
         self._awake = np.zeros(self._devices, dtype=bool)
         self._ready_s = np.full(self._devices, inf)
         self._valid_s = np.full(self._devices, -inf)
-        self._heard_s = -inf
+        self._heard_s = self._oldest_s = -inf  # any frame, and of the devices' last valid ones the oldest
 
     def _new_registers(self) -> Inputs:
         raise NotImplementedError
@@ -61,7 +61,7 @@ class IsoSpiChain:
     def advance(self, now_s: float) -> None:
         self._registers.advance(now_s)
         self._now_s = max(self._now_s, now_s)
-        if now_s - self._valid_s.min() > WATCHDOG_S:
+        if now_s - self._oldest_s > WATCHDOG_S:
             self._fall_asleep(now_s)
 
     @property
@@ -102,6 +102,7 @@ class IsoSpiChain:
         answer = bytearray(b"\xff" * len(data))
         if heard and len(data) >= 4 and data[2:4] == pec(data[:2]):
             self._valid_s[:heard] = now_s
+            self._oldest_s = now_s if heard == self._devices else float(self._valid_s.min())
             self._obey(int.from_bytes(data[:2], "big"), data[4:], heard, now_s, answer)
         return bytes(answer)
 
@@ -110,7 +111,9 @@ class IsoSpiChain:
         chain = self._devices if self.faults.mute is None else self.faults.mute
         idle = start_s - self._heard_s > IDLE_S
         self._heard_s = now_s
-        ready = self._awake & (self._ready_s <= start_s)
+        ready = self._ready_s <= start_s
+        if not idle and ready.all():
+            return chain
         if idle:
             woken = np.cumsum(self._awake) == np.arange(1, self._devices + 1)
             self._ready_s[woken] = np.maximum(start_s + READY_S * np.arange(1, self._devices + 1), 0.0)[woken]
