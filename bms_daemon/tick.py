@@ -9,8 +9,8 @@ from bms_daemon.estimation.estimate import EstimateState, estimate, kept_charge,
 from bms_daemon.estimation.pack_model import PackModel
 from bms_daemon.model import Actuated, Command, Estimate, Measured, Snapshot, Survivor
 from bms_daemon.ports import Rig
-from bms_daemon.stages.contactors import ContactorState
 from bms_daemon.stages.decide import DecideState, decide
+from bms_daemon.stages.guards import ContactorState
 from bms_daemon.stages.probes import Scene
 from bms_daemon.stages.protect import ProtectState, RuleSet, arm, protect, restore
 from bms_daemon.stages.validate import SourceAges, ValidateState, validate

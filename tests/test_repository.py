@@ -109,7 +109,7 @@ def test_shipped_configurations_are_accepted(path: Path) -> None:
     from bms_daemon.app import load_settings
 
     settings = load_settings(path)
-    assert path.stem == "demo" or f"-{settings.pack.series}s-" in path.stem
+    assert path.stem == "demo" or f"-{settings.pack.series}s-" in f"{path.stem}-"
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=name)

@@ -14,7 +14,7 @@ from bms_daemon.config.schema import Settings
 from bms_daemon.config.senses import Senses, Source, age_s, period_s, slower
 from bms_daemon.config.topology import TOPOLOGIES
 from bms_daemon.model import Reaction
-from bms_daemon.stages.contactors import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
+from bms_daemon.stages.guards import UNKNOWN_GRACE_S, UNSEEN_GRACE_S
 from bms_daemon.stages.rules import RULES, Group, Rule, Rung
 
 R = Reaction

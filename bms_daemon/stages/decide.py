@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import Command, Control, Estimate, Faults, Limits, Measured
-from bms_daemon.stages.contactors import ContactorState, contactors
+from bms_daemon.stages.contactors import contactors
+from bms_daemon.stages.guards import ContactorState
 from bms_daemon.stages.limits import limits
 from bms_daemon.stages.thermal import fan_duty
 

@@ -5,14 +5,57 @@ The table of what follows is docs/decisions/0009.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
+from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source
-from bms_daemon.model import Doubt
-from bms_daemon.stages.witness import Witness
+from bms_daemon.config.senses import Senses, Source, age_s, slower, spare
+from bms_daemon.model import AfeScan, Channel, Doubt, ShuntReading
+from bms_daemon.stages.terminals import Terminals, terminals
+from bms_daemon.stages.witness import Witness, hear, span_ohm
 
 TERMINAL_SHARE = 0.01  # by which the pack's terminals may differ from the cells, beside the sum's tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Worked out once from the configuration. ``slower`` of two currents, with how old its samples may be."""
+
+    senses: Senses
+    spare: Source  # of the current
+    slower: tuple[Source, float]
+    span_ohm: tuple[float, float]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        senses, late = Senses.of(settings), slower(settings)
+        age = (late, age_s(settings, late))
+        return cls(senses, spare(settings, senses.current), age, span_ohm(pack_cell(settings)))
+
+
+def vote(
+    witness: Witness,
+    last: Doubt,
+    doubts: Doubt,
+    cells: Channel[AfeScan],
+    shunt: Channel[ShuntReading],
+    sources: Sources,
+    settings: Settings,
+    now_s: float,
+) -> tuple[Witness, Terminals, Doubt]:
+    """What the cells say of the currents by now, whose terminals to go by, and the doubts with those of this stage.
+
+    ``last``: the doubts of the tick before.
+    """
+    senses = sources.senses
+    known = terminals(senses, cells, shunt)
+    witness = hear(witness, cells, shunt, known.pack_v, sources.span_ohm, now_s)
+    doubts |= current_doubts(witness, senses, sources.spare, doubts | last & Doubt.CURRENT_SUSPECT)
+    doubts |= terminal_doubts(witness, last, settings)
+    if doubts & Doubt.CURRENT_SUSPECT:
+        known = terminals(trusted(witness, senses, sources.spare), cells, shunt)
+    return witness, known, doubts
 
 
 def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doubt) -> Doubt:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.schema import Settings
-from bms_daemon.config.senses import Senses, Source, age_s, slower, spare
+from bms_daemon.config.senses import Senses, Source
 from bms_daemon.model import (
     AfeScan,
     Channel,
@@ -25,9 +24,8 @@ from bms_daemon.model import (
 from bms_daemon.stages.channel import Ages, Trail, follow
 from bms_daemon.stages.mismatch import Span, compare
 from bms_daemon.stages.plausible import doubt_cells, doubt_temps, judge_shunt
-from bms_daemon.stages.redundancy import current_doubts, terminal_doubts, trusted
-from bms_daemon.stages.terminals import terminals
-from bms_daemon.stages.witness import Witness, hear, span_ohm
+from bms_daemon.stages.redundancy import Sources, vote
+from bms_daemon.stages.witness import Witness
 
 T = TypeVar("T")
 PROBE_DOUBTS = Doubt.PROBE_RANGE | Doubt.PROBES_FEW
@@ -59,10 +57,7 @@ class ValidateState:
 class SourceAges:
     """Ages of every source and who measures the terminals, worked out once from the configuration."""
 
-    senses: Senses
-    spare: Source  # of the current
-    slower: tuple[Source, float]  # of two currents, and how old its samples may be
-    span_ohm: tuple[float, float]
+    sources: Sources
     cells: Ages
     temps: Ages
     shunt: Ages
@@ -74,10 +69,7 @@ class SourceAges:
         shunt_s = settings.shunt.period_s if settings.shunt else 1.0
         vcu_s = settings.can.vcu_timeout_s
         return cls(
-            senses := Senses.of(settings),
-            spare(settings, senses.current),
-            (late := slower(settings), age_s(settings, late)),
-            span_ohm(pack_cell(settings)),
+            Sources.of(settings),
             Ages.of_period(settings.afe.scan_period_s),
             Ages.of_period(settings.afe.temp_period_s),
             Ages.of_period(shunt_s),
@@ -126,7 +118,7 @@ def validate(
     raw: Raw, state: ValidateState, settings: Settings, ages: SourceAges, now_s: float
 ) -> tuple[Measured, ValidateState]:
     """Judge every source's newest sample. Pure; ``now_s`` in monotonic seconds."""
-    check_cells = _CellCheck(settings, ages.senses, _settled(state, raw.cells, settings, ages, now_s))
+    check_cells = _CellCheck(settings, ages.sources.senses, _settled(state, raw.cells, settings, ages, now_s))
     check_temps = _TempCheck(settings)
     cells, cells_trail = follow(state.cells, raw.cells, ages.cells, now_s, check_cells)
     temps, temps_trail = follow(state.temps, raw.temps, ages.temps, now_s, check_temps)
@@ -134,7 +126,7 @@ def validate(
     pins, pins_trail = follow(state.pins, raw.pins, ages.pins, now_s, _as_is)
     vcu, vcu_trail = follow(state.vcu, raw.vcu, ages.vcu, now_s, _as_is)
     doubts = _doubts(state.doubts, cells, temps, check_cells, check_temps)
-    compared = compare(state.span, cells, shunt, doubts, ages.slower, settings, now_s)
+    compared = compare(state.span, cells, shunt, doubts, ages.sources.slower, settings, now_s)
     doubts = compared.doubts
     conversions, converted_s = _conversions(state, raw.cells, now_s)
     frozen_s = now_s - converted_s if conversions >= 0 else 0.0
@@ -142,13 +134,7 @@ def validate(
         cells, temps = _frozen(cells), _frozen(temps)
     trips = raw.cells.value.trips if cells.tried and raw.cells and raw.cells.value else state.trips
     late_since_s, late_ticks = _late(state, raw, settings, now_s)
-    known = terminals(ages.senses, cells, shunt)
-    witness = hear(state.witness, cells, shunt, known.pack_v, ages.span_ohm, now_s)
-    suspected = state.doubts & Doubt.CURRENT_SUSPECT
-    doubts |= current_doubts(witness, ages.senses, ages.spare, doubts | suspected)
-    doubts |= terminal_doubts(witness, state.doubts, settings)
-    if doubts & Doubt.CURRENT_SUSPECT:
-        known = terminals(trusted(witness, ages.senses, ages.spare), cells, shunt)
+    witness, known, doubts = vote(state.witness, state.doubts, doubts, cells, shunt, ages.sources, settings, now_s)
     measured = Measured(
         now_s=now_s,
         dt_s=_dt_s(state.now_s, now_s, settings.timing.tick_s),
@@ -176,22 +162,9 @@ def validate(
         health=raw.health,
     )
     return measured, ValidateState(
-        cells_trail,
-        temps_trail,
-        shunt_trail,
-        pins_trail,
-        vcu_trail,
-        check_cells.settled,
-        conversions,
-        converted_s,
-        compared.span,
-        witness,
-        doubts,
-        trips,
-        late_since_s,
-        late_ticks,
-        now_s,
-    )
+        cells_trail, temps_trail, shunt_trail, pins_trail, vcu_trail, check_cells.settled, conversions, converted_s,
+        compared.span, witness, doubts, trips, late_since_s, late_ticks, now_s,
+    )  # fmt: skip
 
 
 def _dt_s(last_s: float, now_s: float, tick_s: float) -> float:

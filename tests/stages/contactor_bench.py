@@ -9,7 +9,8 @@ from stages.stage_builders import CLOSED_PINS, OPEN_PINS, SETTINGS, channel, mea
 
 from bms_daemon import model as m
 from bms_daemon.config.schema import Settings
-from bms_daemon.stages.contactors import ContactorState, contactors
+from bms_daemon.stages.contactors import contactors
+from bms_daemon.stages.guards import ContactorState
 
 S, Q = m.PackState, m.Quality
 NAN = float("nan")

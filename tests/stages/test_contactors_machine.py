@@ -12,7 +12,8 @@ from stages.stage_builders import CLOSED_PINS, OPEN_PINS, SETTINGS, channel, mea
 
 from bms_daemon import model as m
 from bms_daemon.config.schema import Settings
-from bms_daemon.stages.contactors import ENERGISED, ContactorState, contactors
+from bms_daemon.stages.contactors import ENERGISED, contactors
+from bms_daemon.stages.guards import ContactorState
 
 S, Q = m.PackState, m.Quality
 CONFIGS = (

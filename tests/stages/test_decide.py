@@ -6,8 +6,8 @@ import pytest
 from stages.stage_builders import AMPLE, CLOSED_PINS, SETTINGS, channel, measured, temps
 
 from bms_daemon import model as m
-from bms_daemon.stages.contactors import ContactorState
 from bms_daemon.stages.decide import DecideState, decide
+from bms_daemon.stages.guards import ContactorState
 
 CLOSED = DecideState(ContactorState(m.Control(m.PackState.CLOSED, since_s=90.0)), m.Limits(50.0, 100.0))
 

@@ -12,7 +12,7 @@ from bms_daemon import model as m
 from bms_daemon.stages import probes
 from bms_daemon.stages.contactors import why_not_close
 from bms_daemon.stages.limits import limits
-from bms_daemon.stages.probes import link_ratio, main_not_closing, mains_welded, welded_main
+from bms_daemon.stages.path_probes import link_ratio, main_not_closing, mains_welded, welded_main
 
 TWO = settings(contactor={"topology": "two_mains_precharge"}, gpio={"main_negative": {"line": 9}})
 FETS = settings(contactor={"topology": "fets", "aux_feedback": False}, gpio={"precharge": None})
