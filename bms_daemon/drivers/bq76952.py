@@ -15,13 +15,14 @@ from bms_daemon.drivers import bq76952_codec as codec
 from bms_daemon.drivers import bq76952_memory as memory
 from bms_daemon.drivers.bq76952_limits import decode_limits
 from bms_daemon.drivers.bq76952_settings import Settings
-from bms_daemon.model import AfeScan, BusFault, TempScan
+from bms_daemon.model import AfeScan, BoolArray, BusFault, TempScan
 from bms_daemon.ports import ByteBus
 
 __all__ = ["Driver", "Settings"]
 
 _DEVICE_NUMBER, _MFG_STATUS, _FET_ENABLE = 0x0001, 0x0057, 0x0022
 _SET_CFGUPDATE, _EXIT_CFGUPDATE, _ALL_FETS_OFF, _FET_CONTROL = 0x0090, 0x0092, 0x0095, 0x0097
+_CB_ACTIVE_CELLS, _CB_INTERVAL_S = 0x0083, 20.0  # the chip ends by itself what is not asked for again
 _BQ76952 = 0x7695
 _FET_EN = 0x10
 _NOISE = frozenset({"nack", "crc", "framing"})
@@ -47,6 +48,8 @@ class Driver:
         self._buffer = asyncio.Lock()
         self._conversions = 0
         self._retries = 0
+        self._bled: BoolArray = np.zeros(series, dtype=bool)  # cells that it discharges
+        self._bled_until_s = float("-inf")
 
     async def setup(self) -> Mapping[str, float]:
         """Configure, compare with what the chip then holds, leave both switches off.
@@ -54,6 +57,7 @@ class Driver:
         Returns the limits that the chip accepted. Raises BusFault("refused") naming what it did not take.
         """
         await self._identify()
+        self._bled[:] = False  # which CONFIG_UPDATE ends
         await self._command(_SET_CFGUPDATE)
         await self._await_mode(codec.STATUS_CFGUPDATE)
         for name, value in self._memory.items():
@@ -77,6 +81,8 @@ class Driver:
         fets = (await self._read(codec.FET_STATUS, 1))[0]
         values = codec.decode_measurement(raw, self._user_a)
         retries, self._retries = self._retries, 0
+        if status.was_reset or asyncio.get_running_loop().time() > self._bled_until_s:
+            self._bled = np.zeros_like(self._bled)
         return AfeScan(
             cell_v=values.inputs_v[self._inputs],
             stack_v=values.stack_v,
@@ -89,7 +95,17 @@ class Driver:
             discharge_on=bool(fets & codec.FET_DSG),
             was_reset=status.was_reset,
             retries=retries,
+            balancing=self._bled,
         )
+
+    async def balance(self, cells: BoolArray) -> BoolArray:
+        """Discharge these for the chip's 20 s. It refuses all of them for neighbours, and while it is hot or cold."""
+        mask = sum(1 << int(at) for at in self._inputs[cells])
+        await self._write_buffer(_CB_ACTIVE_CELLS, mask.to_bytes(2, "little"))
+        held = int.from_bytes((await self._query(_CB_ACTIVE_CELLS))[:2], "little")
+        self._bled = (held >> self._inputs & 1).astype(bool)
+        self._bled_until_s = asyncio.get_running_loop().time() + _CB_INTERVAL_S
+        return self._bled
 
     async def scan_temps(self) -> TempScan:
         """Probes in the order of ``settings.probes``."""

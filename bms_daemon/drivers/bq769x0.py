@@ -15,7 +15,7 @@ from bms_daemon.drivers import bq769x0_codec as codec
 from bms_daemon.drivers import ntc
 from bms_daemon.drivers.bq769x0_codec import Calibration, Measurement
 from bms_daemon.drivers.bq769x0_settings import Settings
-from bms_daemon.model import AfeScan, BusFault, FloatArray, TempScan
+from bms_daemon.model import AfeScan, BoolArray, BusFault, FloatArray, TempScan
 from bms_daemon.ports import ByteBus
 
 __all__ = ["Driver", "Settings"]
@@ -23,6 +23,8 @@ __all__ = ["Driver", "Settings"]
 _NOISE = frozenset({"nack", "crc", "framing"})
 _CTRL1_MASK = 0x18  # the other bits are the load's and nobody's
 _NEVER_S = float("-inf")
+_LOW_S = 0.75  # until two conversions after a discharge has ended
+_BLED_S = 20.0  # the chip goes on for ever: what is not asked for again in this time is ended here
 
 
 class Driver:
@@ -38,6 +40,9 @@ class Driver:
         self._conversions = 0
         self._retries = 0
         self._tripped_s = _NEVER_S
+        self._bled: BoolArray = np.zeros(series, dtype=bool)  # cells that it discharges
+        self._low = self._bled  # those before, which the conversions that run still show
+        self._bled_until_s = self._low_until_s = _NEVER_S
 
     async def setup(self) -> Mapping[str, float]:
         """Configure, compare with what the chip then holds, leave both switches off, forget earlier trips.
@@ -45,6 +50,7 @@ class Driver:
         Returns the limits as this chip applies them. Raises BusFault("refused") naming what it did not take.
         """
         await self._write(codec.CC_CFG, bytes((codec.CC_CFG_VALUE,)))
+        await self.balance(np.zeros(self._series, dtype=bool))
         self._own = await self._calibration()
         try:
             over, under = self._settings.trip_codes(self._own)
@@ -70,6 +76,7 @@ class Driver:
         found = codec.decode_block(block, self._own, self._series, self._settings.shunt_mohm)
         cell_v = found.inputs_v[self._inputs]
         await self._forgive(status & ~codec.CC_READY, cell_v)
+        await self._end_discharge(status, self._was_reset(found))
         retries, self._retries = self._retries, 0
         return AfeScan(
             cell_v=cell_v,
@@ -83,7 +90,19 @@ class Driver:
             was_reset=self._was_reset(found),
             retries=retries,
             note=_note(status),
+            balancing=self._read_low(),
         )
+
+    async def balance(self, cells: BoolArray) -> BoolArray:
+        """Discharge these, unless neighbours of a group of five are among them, which the chip would not bear."""
+        wanted = codec.balancing(np.isin(np.arange(codec.MOST_CELLS), self._inputs[cells]))
+        await self._write(codec.CELLBAL, wanted)
+        held = codec.balanced(await self._read(codec.CELLBAL, len(wanted)))
+        now_s = asyncio.get_running_loop().time()
+        self._low = self._bled | (self._low if now_s < self._low_until_s else False)
+        self._bled = held[self._inputs]
+        self._bled_until_s, self._low_until_s = now_s + _BLED_S, now_s + _LOW_S
+        return self._bled
 
     async def scan_temps(self) -> TempScan:
         """Probes in the order of ``settings.probes``; the die is not measured beside them."""
@@ -126,6 +145,20 @@ class Driver:
             gone |= codec.SHORT | codec.OVER_CURRENT | codec.XREADY | codec.OVERRIDE
         if trips & gone:
             await self._clear(trips & gone)
+
+    def _read_low(self) -> BoolArray:
+        """Cells that are discharged, or were so lately that a conversion may hold it."""
+        late = asyncio.get_running_loop().time() >= self._low_until_s
+        return self._bled if late else self._bled | self._low
+
+    async def _end_discharge(self, status: int, was_reset: bool) -> None:
+        """A chip whose supplies are disturbed, or that was reset, has ended it; one that is not asked again must."""
+        if not self._bled.any():
+            return
+        if was_reset or status & codec.XREADY:
+            self._bled = np.zeros_like(self._bled)
+        elif asyncio.get_running_loop().time() > self._bled_until_s:
+            await self.balance(np.zeros_like(self._bled))
 
     async def _clear(self, bits: int) -> None:
         await self._write(codec.SYS_STAT, bytes((bits,)))

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from bms_daemon.drivers.bq76952_codec import crc8
-from bms_daemon.model import BusFault, FloatArray, Trip
+from bms_daemon.model import BoolArray, BusFault, FloatArray, Trip
 
-SYS_STAT, SYS_CTRL1, SYS_CTRL2, PROTECT1, CC_CFG = 0x00, 0x04, 0x05, 0x06, 0x0B
+SYS_STAT, CELLBAL, SYS_CTRL1, SYS_CTRL2, PROTECT1, CC_CFG = 0x00, 0x01, 0x04, 0x05, 0x06, 0x0B
 CELLS, BAT, THERMISTORS, CURRENT = 0x0C, 0x2A, 0x2C, 0x32
 GAIN_1, OFFSET, GAIN_2 = 0x50, 0x51, 0x59
 BLOCK, BLOCK_LEN = SYS_CTRL1, CURRENT + 2 - SYS_CTRL1  # from the settings to the current in one read
 CC_READY, XREADY, OVERRIDE, UNDER, OVER, SHORT, OVER_CURRENT = 0x80, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
 ADC_EN, TEMP_SEL, CC_EN, DSG_ON, CHG_ON, RSNS = 0x10, 0x08, 0x40, 0x02, 0x01, 0x80
 CC_CFG_VALUE = 0x19
-MOST_CELLS = 15
+MOST_CELLS, GROUP = 15, 5
 
 _MASK = 0x3FFF
 _CURRENT_V, _THERMISTOR_V, _SUPPLY_V = 8.44e-6, 382e-6, 3.3
@@ -62,6 +62,21 @@ def check_read(address: int, raw: bytes, length: int) -> bytes:
     if crcs != bytes(crc8(part) for part in covered):
         raise BusFault("crc")
     return data
+
+
+def balancing(cells: BoolArray) -> bytes:
+    """CELLBAL1 to 3 for cells by input, bool (15,): five a register; none at all for neighbours within one."""
+    groups = cells.reshape(-1, GROUP)
+    if (groups[:, 1:] & groups[:, :-1]).any():
+        return bytes(len(groups))
+    return bytes(sum(1 << at for at in np.flatnonzero(group).tolist()) for group in groups)
+
+
+def balanced(raw: bytes) -> BoolArray:
+    """bool (15,) of CELLBAL1 to 3."""
+    bits = np.unpackbits(np.frombuffer(raw, dtype=np.uint8)[:, None], axis=1, bitorder="little")[:, :GROUP]
+    found: BoolArray = bits.reshape(-1).astype(bool)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

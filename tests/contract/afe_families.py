@@ -46,6 +46,7 @@ class Family:
     setup_s: float = 2.0
     outputs: bool = False  # it has switch outputs
     proof_s: float = 0.0  # after which values that stand still are no proof any more
+    bled_v: float = 0.0  # by which cells that are discharged read worse
     slack_v: float = 1e-9  # by which each chip's own calibration moves its limits
 
     def __str__(self) -> str:
@@ -161,6 +162,7 @@ def _bq769x0(crc: bool) -> Family:
         other_settings={"crc": not crc},
         outputs=True,
         slack_v=0.007,
+        bled_v=0.02,
     )
 
 

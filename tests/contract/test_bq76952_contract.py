@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
-from contract.afe_families import BQ76952, FAMILIES
+from contract.afe_families import BQ76952, FAMILIES, wait
 
 from bms_daemon.drivers import registry
 from bms_daemon.model import BusFault, Trip
@@ -81,5 +82,22 @@ def test_a_trip_of_the_chip_asserts_alert_and_is_named(bits: int, trip: Trip) ->
         assert not (scan.charge_on and scan.discharge_on)
         with pytest.raises(BusFault, match="refused"):
             await afe.switch(True, True)
+
+    FAMILY.play(story)
+
+
+def test_neighbours_are_refused_and_the_refusal_is_told() -> None:
+    """The chip takes none of them; its own timer ends what it took after 20 s."""
+
+    async def story(assembly: Assembly, afe: Any) -> None:
+        await afe.setup()
+        apart, together = np.isin(np.arange(16), [2, 4]), np.isin(np.arange(16), [2, 3])
+        assert (await afe.balance(apart)).tolist() == apart.tolist()
+        assert not (await afe.balance(together)).any() and not assembly.chip.balancing_mask.any()
+        await afe.balance(apart)
+        await wait(19.0)
+        assert (await afe.scan()).balancing.tolist() == apart.tolist() == assembly.chip.balancing_mask.tolist()
+        await wait(1.5)
+        assert not (await afe.scan()).balancing.any() and not assembly.chip.balancing_mask.any()
 
     FAMILY.play(story)

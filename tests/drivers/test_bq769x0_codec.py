@@ -150,3 +150,17 @@ def remainder(data: bytes) -> int:
         if value >> bit & 1:
             value ^= 0x107 << (bit - 8)
     return value
+
+
+# ------------------------------------------------------------------ balancing
+@pytest.mark.parametrize(
+    ("cells", "raw"),
+    [([], "000000"), ([1], "010000"), ([5, 6], "100100"), ([1, 3, 5], "150000"), ([10, 11], "001001"), ([15], "000010"),
+     ([1, 2], "000000"), ([1, 8, 9], "000000")],
+)  # fmt: skip
+def test_five_cells_a_register_and_never_neighbours_within_one(cells: list[int], raw: str) -> None:
+    """TI: CELLBAL1 to 3 carry cells 1 to 5, 6 to 10 and 11 to 15; 5 and 6 may be on together, 1 and 2 may not."""
+    wanted = np.isin(np.arange(1, 16), cells)
+    assert codec.balancing(wanted) == bytes.fromhex(raw)
+    if any(codec.balancing(wanted)):
+        assert codec.balanced(codec.balancing(wanted)).tolist() == wanted.tolist()
