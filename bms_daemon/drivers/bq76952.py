@@ -1,4 +1,4 @@
-"""Driver of the TI bq76952, an analog front end for up to 16 cells on I2C (TI SLUUBY2B).
+"""Driver of the TI bq76952, bq76942 and bq769142, analog front ends for up to 16, 10 and 14 cells on I2C (TI SLUUBY2B).
 
 Direct registers are read in blocks; subcommands and data memory go through the chip's transfer buffer, one at a time.
 A transfer that fails by noise is tried once more; what fails twice is the caller's BusFault.
@@ -14,6 +14,7 @@ import numpy as np
 from bms_daemon.drivers import bq76952_codec as codec
 from bms_daemon.drivers import bq76952_memory as memory
 from bms_daemon.drivers.bq76952_limits import decode_limits
+from bms_daemon.drivers.bq76952_parts import other
 from bms_daemon.drivers.bq76952_settings import Settings
 from bms_daemon.model import AfeScan, BoolArray, BusFault, TempScan
 from bms_daemon.ports import ByteBus
@@ -23,7 +24,6 @@ __all__ = ["Driver", "Settings"]
 _DEVICE_NUMBER, _MFG_STATUS, _FET_ENABLE = 0x0001, 0x0057, 0x0022
 _SET_CFGUPDATE, _EXIT_CFGUPDATE, _ALL_FETS_OFF, _FET_CONTROL = 0x0090, 0x0092, 0x0095, 0x0097
 _CB_ACTIVE_CELLS, _CB_INTERVAL_S = 0x0083, 20.0  # the chip ends by itself what is not asked for again
-_BQ76952 = 0x7695
 _FET_EN = 0x10
 _NOISE = frozenset({"nack", "crc", "framing"})
 _SETTLE_S = 0.001  # after a write to data memory or the buffer: 200 us at least
@@ -130,9 +130,10 @@ class Driver:
         for attempt in range(_FIRST_CONTACT_TRIES):
             try:
                 number = int.from_bytes((await self._query(_DEVICE_NUMBER))[:2], "little")
-                if number == _BQ76952:
+                wrong = other(self._settings.part, number)
+                if not wrong:
                     return
-                fault = BusFault("refused", f"device number 0x{number:04X} is no bq76952")
+                fault = BusFault("refused", wrong)
             except BusFault as error:
                 fault = error
             if attempt + 1 < _FIRST_CONTACT_TRIES:

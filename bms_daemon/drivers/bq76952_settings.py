@@ -11,6 +11,7 @@ from bms_daemon.config.section import Amps, CellVolts, Seconds
 from bms_daemon.drivers import bq76952_memory as memory
 from bms_daemon.drivers.bq76952_codec import CELLS, MEASURE_BLOCK_LEN, SAFETY_BLOCK_LEN
 from bms_daemon.drivers.bq76952_limits import LIMITS, decode_limits, encode_limits
+from bms_daemon.drivers.bq76952_parts import PARTS
 
 ThermistorPin = Literal["TS1", "TS2", "TS3", "HDQ", "CFETOFF", "DFETOFF"]
 OutputPin = Annotated[int, Field(ge=0, le=0xFF)]
@@ -23,6 +24,7 @@ _DISCHARGE_LADDER = ("over_current_discharge_a", "over_current_discharge_fast_a"
 class Settings(AfeTable):
     """Limits are given as wanted; ``hardware_limits`` says what the chip makes of them."""
 
+    part: Literal["bq76952", "bq76942", "bq769142"] = "bq76952"
     address: int = Field(ge=0x08, le=0x77, default=0x08)
     crc: bool = Field(default=False, description="The chip's part number decides: 7695202 speaks with CRC.")
     shunt_mohm: float = Field(gt=0.0, le=100.0)
@@ -90,6 +92,9 @@ class Settings(AfeTable):
             problems.append("probes: CFETOFF and DFETOFF belong to the FETs")
         if len(set(self.probes)) < len(self.probes):
             problems.append("probes: a pin is named twice")
+        missing = sorted(set(self.inputs) - set(PARTS[self.part].inputs))
+        if missing:
+            problems.append(f"inputs: a {self.part} has no input {missing[0]}")
         if list(self.inputs) != sorted(set(self.inputs)):
             problems.append("inputs must rise, lowest cell first")
         return problems
@@ -106,7 +111,7 @@ class Settings(AfeTable):
     @property
     def chip_s(self) -> tuple[float, float]:
         """A full loop of cells and probes, and the current's slot (TI SLUUBY2B)."""
-        return 0.069, 0.003
+        return PARTS[self.part].loop_s, 0.003
 
     @property
     def addresses(self) -> tuple[int, ...]:
@@ -139,9 +144,10 @@ class Settings(AfeTable):
 
     def cell_inputs(self, series: int) -> tuple[int, ...]:
         """Inputs that carry cells, from 1. Raises ValueError when they are not ``series`` many."""
-        if series > CELLS:
-            raise ValueError(f"a bq76952 measures at most {CELLS} cells, not {series}")
-        inputs = self.inputs or tuple(range(1, series + 1))
+        fitted = PARTS[self.part].inputs
+        if series > len(fitted):
+            raise ValueError(f"a {self.part} measures at most {len(fitted)} cells, not {series}")
+        inputs = self.inputs or fitted[:series]
         if len(inputs) != series:
             raise ValueError(f"inputs names {len(inputs)} cells, the pack has {series} in series")
         return inputs

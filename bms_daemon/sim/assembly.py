@@ -116,7 +116,9 @@ def _bq76952(settings: WorldSettings, taps: Taps) -> Chip:
 
     data = settings.afe
     assert isinstance(data, Bq76952Data)
-    return Bq76952(taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm, fets=data.fets)
+    return Bq76952(
+        taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm, fets=data.fets, part=data.part
+    )
 
 
 def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from bms_daemon.sim.bq76952_adc import Adc, Faults
+from bms_daemon.sim.bq76952_builds import BUILDS
 from bms_daemon.sim.bq76952_core import Core
 from bms_daemon.sim.bq76952_memory import BLOCK, DataMemory
 from bms_daemon.sim.bq76952_status import ANSWERS, COMMANDS, WRITES, delay_s
@@ -56,9 +57,11 @@ class Bq76952:
         wiring: int | None = None,
         address: int = 0x08,
         fets: bool = False,
+        part: str = "bq76952",
     ) -> None:
-        adc = Adc(taps, shunt_mohm, noise_v, noise_sense_v, seed)
-        adc.wire(wiring if wiring is not None else (1 << len(taps.cell_v)) - 1)
+        build = BUILDS[part]
+        adc = Adc(taps, build, shunt_mohm, noise_v, noise_sense_v, seed)
+        adc.wire(wiring if wiring is not None else build.lowest(len(taps.cell_v)))
         adc.fets = fets
         self._taps = taps
         self._core = Core(taps, adc)
@@ -91,9 +94,9 @@ class Bq76952:
 
     @property
     def balancing_mask(self) -> np.ndarray:
-        """Which cells are being bled, bool (n,); they are on the lowest inputs."""
-        mask, cells = self._core.balancer.mask, self._taps.cell_v.size
-        return np.array([mask >> cell & 1 for cell in range(cells)], dtype=bool)
+        """Which cells are being bled, bool (n,), by the inputs that they are soldered to."""
+        found: np.ndarray = (self._core.balancer.mask >> self._core.adc.pins & 1).astype(bool)
+        return found
 
     # ------------------------------------------------------------------ Chip
     def advance(self, now_s: float) -> None:

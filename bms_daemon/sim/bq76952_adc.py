@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bms_daemon.model import FloatArray
+from bms_daemon.sim.bq76952_builds import SLOT_S, Build
 from bms_daemon.sim.bq76952_memory import DataMemory
 from bms_daemon.sim.taps import Taps
 
 PINS = 16
-SLOT_S = 0.003
-LOOP_SLOTS = 23
-LOOP_S = LOOP_SLOTS * SLOT_S
 CC_UV = 7.5684  # CC gain times mOhm: VREF2 1.24 V over 5 * 32768, in uV (TI SLUUBY2B)
 CAPACITY_RATIO = 298261.6178  # capacity gain over CC gain (TI SLUUBY2B)
 CC_FULL_SCALE_V = 1.24 / 5
@@ -68,11 +66,14 @@ class Faults:
 class Adc:
     """Pins to counts. ``cell_v`` holds what the comparators see, ``cell_raw`` what the registers say."""
 
-    def __init__(self, taps: Taps, shunt_mohm: float, noise_v: float, noise_sense_v: float, seed: int) -> None:
+    def __init__(
+        self, taps: Taps, build: Build, shunt_mohm: float, noise_v: float, noise_sense_v: float, seed: int
+    ) -> None:
+        self.build = build
         self.faults = Faults()
         self.fets = False  # the PACK pin sits behind them
         self._taps = taps
-        self._cells = np.arange(len(taps.cell_v))
+        self.pins = np.arange(len(taps.cell_v))
         self._shunt_ohm = shunt_mohm / 1000.0
         rng = np.random.default_rng(seed)
         self._cell_noise_mv: FloatArray = rng.normal(0.0, noise_v * 1000.0, (_NOISE_ROWS, PINS))
@@ -95,9 +96,9 @@ class Adc:
     def wire(self, mask: int) -> None:
         """Say to which cell inputs (bit 0: VC1) the pack's cells are soldered, lowest first."""
         pins = [pin for pin in range(PINS) if mask >> pin & 1]
-        if len(pins) != len(self._cells):
-            raise ValueError(f"{len(pins)} inputs wired for {len(self._cells)} cells")
-        self._cells = np.array(pins)
+        if len(pins) != len(self.pins):
+            raise ValueError(f"{len(pins)} inputs wired for {len(self.pins)} cells")
+        self.pins = np.array(pins)
 
     def load(self, memory: DataMemory) -> None:
         """Take scale factors, fitted cells and thermistor pins from the data memory."""
@@ -116,7 +117,7 @@ class Adc:
     def convert(self) -> None:
         """One measurement loop, sampled now."""
         self.cell_v = np.zeros(PINS)
-        self.cell_v[self._cells] = self._taps.cell_v
+        self.cell_v[self.pins] = self._taps.cell_v
         millivolts = self.cell_v * 1000.0 + self._cell_noise_mv[self._loops % _NOISE_ROWS]
         self._loops += 1
         raw = self._clipped(millivolts)
@@ -141,13 +142,13 @@ class Adc:
         millivolts = millivolts * faults.gain
         for offsets in (faults.offset_v, faults.spike_v):
             for cell, volts in offsets.items():
-                millivolts[self._cells[cell]] += volts * 1000.0
+                millivolts[self.pins[cell]] += volts * 1000.0
         faults.spike_v.clear()
         raw = self._clipped(millivolts)
         for cell in faults.dropped:
-            raw[self._cells[cell]] = 0
+            raw[self.pins[cell]] = 0
         for cell, value in faults.raw_cells.items():
-            raw[self._cells[cell]] = (value + 0x8000 & 0xFFFF) - 0x8000
+            raw[self.pins[cell]] = (value + 0x8000 & 0xFFFF) - 0x8000
         return raw
 
     def _convert_rails(self) -> None:

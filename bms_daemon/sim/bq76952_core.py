@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from bms_daemon.sim.bq76952_adc import LOOP_S, Adc
+from bms_daemon.sim.bq76952_adc import Adc
 from bms_daemon.sim.bq76952_balance import Balancer
 from bms_daemon.sim.bq76952_memory import DataMemory
 from bms_daemon.sim.bq76952_protect import COV, CUV, A, B, C, Protections, Quantity
@@ -102,7 +102,7 @@ class Core:
         self.alarm_enable = memory.u16(0x926D)
         self._fetoff = [memory.u8(pin) & 3 == 2 for pin in (0x92FA, 0x92FB)]
         self._drives = [memory.u8(pin) & 3 == 2 for pin in (0x92FC, 0x9301, 0x9302)]
-        self._loops, self._loop_end_s = 0, self.now_s + LOOP_S
+        self._loops, self._loop_end_s = 0, self.now_s + self.adc.build.loop_s
         self._settle(pulses=INITSTART)
 
     def _stop(self) -> None:
@@ -150,7 +150,7 @@ class Core:
     def _run_due(self) -> None:
         now_s = self.now_s
         if now_s + _EDGE >= self._loop_end_s:
-            self._end_loops(1 + int((now_s - self._loop_end_s) / LOOP_S + _EDGE))
+            self._end_loops(1 + int((now_s - self._loop_end_s) / self.adc.build.loop_s + _EDGE))
         if now_s + _EDGE >= self.balancer.end_s:
             self.balancer.stop()
         if self.measuring:
@@ -159,7 +159,7 @@ class Core:
 
     def _end_loops(self, count: int) -> None:
         """``count`` loops have ended; those that nobody watched are made up by the last one."""
-        self._loop_end_s += count * LOOP_S
+        self._loop_end_s += count * self.adc.build.loop_s
         if self.adc.faults.frozen:
             return
         self.adc.convert()

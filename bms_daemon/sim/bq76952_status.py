@@ -77,7 +77,7 @@ def _da_status6(core: Core) -> bytes:
 
 
 ANSWERS: dict[int, Callable[[Core], bytes]] = {
-    0x0001: lambda core: b"\x95\x76",
+    0x0001: lambda core: core.adc.build.device_number.to_bytes(2, "little"),
     0x0002: lambda core: b"\x76\x95\x00\x36\x00\x00",
     0x0003: lambda core: b"\x01\x00",
     0x0004: lambda core: b"\x54\x7d",

@@ -49,7 +49,7 @@ def _link(table: Table) -> LinkData:
 
 def _bq76952(settings: Table) -> Table:
     flags = {name: settings.get(name, False) for name in ("crc", "fets")}
-    return {"shunt_mohm": settings["shunt_mohm"], **flags}
+    return {"shunt_mohm": settings["shunt_mohm"], "part": settings.get("part", "bq76952"), **flags}
 
 
 def _ltc681x(settings: Table) -> Table:

@@ -95,9 +95,10 @@ class Spread(Section):
 
 
 class Bq76952Data(Section):
-    """A bq76952 at I2C address 0x08, the pack's cells on its lowest inputs."""
+    """A bq76952, or a smaller one of its family, at I2C address 0x08, the pack's cells on its lowest inputs."""
 
     kind: Literal["bq76952"] = "bq76952"
+    part: Literal["bq76952", "bq76942", "bq769142"] = "bq76952"
     address: Literal[0x08] = 0x08
     crc: bool = Field(default=True, description="The variant that checks every byte.")
     shunt_mohm: float = Field(gt=0.0, le=100.0, default=0.5, description="Its sense resistor.")

@@ -81,13 +81,13 @@ BQ76952 = {
 }
 
 
-def _bq76952(crc: bool) -> Family:
+def _bq76952(crc: bool, part: str = "bq76952", series: int = 16) -> Family:
     return Family(
-        name="bq76952 with CRC" if crc else "bq76952 without CRC",
+        name=f"{part} with CRC" if crc else f"{part} without CRC",
         kind="bq76952",
-        series=16,
-        world={"afe": {"kind": "bq76952", "crc": crc, "shunt_mohm": 0.5}},
-        settings={**BQ76952, "crc": crc},
+        series=series,
+        world={"afe": {"kind": "bq76952", "crc": crc, "shunt_mohm": 0.5, "part": part}},
+        settings={**BQ76952, "crc": crc, "part": part},
         transfers=5,
         silence=_i2c("nack", inf),
         speak=_i2c("nack", 0),
@@ -186,7 +186,17 @@ def _sbs(pec: bool) -> Family:
     )
 
 
-FAMILIES = (_bq76952(True), _bq76952(False), *CHAINS, _bq769x0(True), _bq769x0(False), _sbs(True), _sbs(False))
+FAMILIES = (
+    _bq76952(True),
+    _bq76952(False),
+    _bq76952(True, "bq76942", 10),
+    _bq76952(False, "bq769142", 14),
+    *CHAINS,
+    _bq769x0(True),
+    _bq769x0(False),
+    _sbs(True),
+    _sbs(False),
+)
 
 
 class Tampered:
