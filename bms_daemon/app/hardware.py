@@ -72,7 +72,7 @@ def _i2c(afe: Afe) -> ByteBus:
 
 
 def _spi(afe: Afe) -> SpiBus:
-    return SpiPort(afe.bus, afe.settings.clock_hz, afe.transfer_timeout_s)
+    return SpiPort(afe.bus, afe.settings.clock_hz, afe.transfer_timeout_s, afe.settings.spi_mode)
 
 
 def _serial(shunt: Shunt) -> SerialPort:

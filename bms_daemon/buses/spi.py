@@ -23,10 +23,9 @@ _NODE = re.compile(r"/dev/spidev[0-9]+\.[0-9]+")
 _TRANSFER = struct.Struct("<QQIIHBBBBBx")  # linux/spi/spidev.h: tx, rx, length, speed, delay_us, bits, cs_change, ...
 _MESSAGE = 0x40006B00  # SPI_IOC_MESSAGE(0); the size of the table counts from bit 16 on
 _MOST_BYTES = 4096  # of a message: spidev's bufsiz, as it is without a parameter
-_MODE = 3  # clock idles high, data are taken on its rising edge
 _ABSENT = ("gone", "enable the bus (Raspberry Pi: dtparam=spi=on in config.txt; BeagleBone: its overlay) and reboot")
 _DENIED = ("denied", "add the daemon's user to the group spi, or allow the device in the unit (DeviceAllow)")
-_REFUSED = ("refused", "the controller does not do this clock or mode 3")
+_REFUSED = ("refused", "the controller does not do this clock or SPI mode")
 _KINDS = {errno.ENOENT: _ABSENT, errno.EACCES: _DENIED, errno.EPERM: _DENIED, errno.EINVAL: _REFUSED}
 _OTHER = ("gone", "see that the bus is enabled and nothing else drives this chip select")
 
@@ -34,13 +33,14 @@ _OTHER = ("gone", "see that the bus is enabled and nothing else drives this chip
 class SpiPort:
     """A chip select by its device node, such as /dev/spidev0.0. Implements ``ports.SpiBus``.
 
-    Opening raises BusFault that says what to enable. ``timeout_s`` counts for the frames between two gaps.
+    Opening raises BusFault that says what to enable. ``timeout_s`` counts for the frames between two gaps. ``mode`` 3: the
+    clock idles high; 0: low.
     """
 
-    def __init__(self, path: str, clock_hz: int, timeout_s: float) -> None:
+    def __init__(self, path: str, clock_hz: int, timeout_s: float, mode: int = 3) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._spi = _open(path, clock_hz)
+        self._spi = _open(path, clock_hz, mode)
         self._worker: Worker[list[bytes]] = Worker(f"spi {path}", self._spi.close)
 
     async def transfer(self, frames: Sequence[SpiFrame]) -> list[bytes]:
@@ -99,13 +99,13 @@ def _bursts(frames: Sequence[SpiFrame]) -> Iterator[list[SpiFrame]]:
         yield burst
 
 
-def _open(path: str, clock_hz: int) -> spidev.SpiDev:
+def _open(path: str, clock_hz: int, mode: int) -> spidev.SpiDev:
     if not _NODE.fullmatch(path):
         raise BusFault("gone", f"{path}: is no SPI device; name it like /dev/spidev0.0")
     spi = spidev.SpiDev()
     try:
         spi.open_path(path)
-        spi.mode, spi.max_speed_hz = _MODE, clock_hz
+        spi.mode, spi.max_speed_hz = mode, clock_hz
     except OSError as error:
         spi.close()
         kind, hint = _KINDS.get(error.errno or 0, _OTHER)

@@ -64,6 +64,11 @@ class AfeTable(Section):
         return 0
 
     @property
+    def spi_mode(self) -> int:
+        """Of its bus, where that is SPI: polarity and phase of the clock."""
+        return 3
+
+    @property
     def probe_count(self) -> int:
         return 0
 

@@ -7,7 +7,8 @@ A transfer that fails by noise is tried once more; what fails twice is the calle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,11 +16,14 @@ from bms_daemon.drivers import bq76952_codec as codec
 from bms_daemon.drivers import bq76952_memory as memory
 from bms_daemon.drivers.bq76952_limits import decode_limits
 from bms_daemon.drivers.bq76952_parts import other
-from bms_daemon.drivers.bq76952_settings import Settings
+from bms_daemon.drivers.bq76952_settings import Family, Settings
+from bms_daemon.drivers.bq76952_wire import I2cWire, Wire
 from bms_daemon.model import AfeScan, BoolArray, BusFault, TempScan
-from bms_daemon.ports import ByteBus
+from bms_daemon.ports import ByteBus, SpiBus
 
 __all__ = ["Driver", "Settings"]
+
+T = TypeVar("T")
 
 _DEVICE_NUMBER, _MFG_STATUS, _FET_ENABLE = 0x0001, 0x0057, 0x0022
 _SET_CFGUPDATE, _EXIT_CFGUPDATE, _ALL_FETS_OFF, _FET_CONTROL = 0x0090, 0x0092, 0x0095, 0x0097
@@ -38,10 +42,9 @@ _FIRST_CONTACT_S = 0.01
 class Driver:
     """One chip on its bus. ``series`` cells hang on ``settings.inputs``. Raises ValueError if they do not fit."""
 
-    def __init__(self, bus: ByteBus, settings: Settings, series: int) -> None:
-        self._bus = bus
+    def __init__(self, bus: ByteBus | SpiBus, settings: Family, series: int) -> None:
+        self._wire = self._wire_of(bus, settings)
         self._settings = settings
-        self._address = settings.address
         self._memory = settings.memory(series)
         self._inputs = np.array(settings.cell_inputs(series)) - 1
         self._user_a = settings.user_a
@@ -50,6 +53,10 @@ class Driver:
         self._retries = 0
         self._bled: BoolArray = np.zeros(series, dtype=bool)  # cells that it discharges
         self._bled_until_s = float("-inf")
+
+    @staticmethod
+    def _wire_of(bus: Any, settings: Any) -> Wire:
+        return I2cWire(bus, settings.address, settings.crc)
 
     async def setup(self) -> Mapping[str, float]:
         """Configure, compare with what the chip then holds, leave both switches off.
@@ -77,7 +84,7 @@ class Driver:
         alarms = await self._take_alarms()
         self._conversions += bool(alarms & codec.FULLSCAN)
         status = codec.decode_status(await self._read(codec.SAFETY_BLOCK, codec.SAFETY_BLOCK_LEN), alarms)
-        raw = await self._read(codec.MEASURE_BLOCK, codec.MEASURE_BLOCK_LEN)
+        raw = await self._read(codec.MEASURE_BLOCK, codec.MEASURE_BLOCK_LEN, words=True)
         fets = (await self._read(codec.FET_STATUS, 1))[0]
         values = codec.decode_measurement(raw, self._user_a)
         retries, self._retries = self._retries, 0
@@ -109,7 +116,7 @@ class Driver:
 
     async def scan_temps(self) -> TempScan:
         """Probes in the order of ``settings.probes``."""
-        raw = await self._read(codec.TEMPERATURE_BLOCK, codec.TEMPERATURE_BLOCK_LEN)
+        raw = await self._read(codec.TEMPERATURE_BLOCK, codec.TEMPERATURE_BLOCK_LEN, words=True)
         degc = codec.decode_temperatures(raw)
         return TempScan(np.array([degc[pin] for pin in self._settings.probes]), degc["die"])
 
@@ -212,27 +219,17 @@ class Driver:
 
     # -------------------------------------------------------------- registers
     async def _write(self, register: int, data: bytes) -> None:
-        if self._settings.crc:
-            data = codec.protect_write(self._address, register, data)
-        await self._exchange(register, data, 0)
+        await self._twice(lambda: self._wire.write(register, data))
 
-    async def _read(self, register: int, length: int) -> bytes:
-        return await self._exchange(register, b"", length)
+    async def _read(self, register: int, length: int, words: bool = False) -> bytes:
+        return await self._twice(lambda: self._wire.read(register, length, words))
 
-    async def _exchange(self, register: int, data: bytes, length: int) -> bytes:
+    async def _twice(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What noise spoilt is tried once more."""
         try:
-            return await self._once(register, data, length)
+            return await call()
         except BusFault as fault:
             if fault.kind not in _NOISE:
                 raise
         self._retries += 1
-        return await self._once(register, data, length)
-
-    async def _once(self, register: int, data: bytes, length: int) -> bytes:
-        message = bytes((register,)) + data
-        checked = self._settings.crc and length
-        asked = 2 * length if checked else length
-        raw = await self._bus.transfer(self._address, message, asked)
-        if len(raw) != asked:
-            raise BusFault("framing", f"register 0x{register:02X}: {len(raw)} bytes came, {asked} were asked for")
-        return codec.check_read(self._address, register, raw) if checked else raw
+        return await call()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,11 +21,10 @@ _FETOFF = ("CFETOFF", "DFETOFF")
 _DISCHARGE_LADDER = ("over_current_discharge_a", "over_current_discharge_fast_a", "short_circuit_a")
 
 
-class Settings(AfeTable):
+class Family(AfeTable):
     """Limits are given as wanted; ``hardware_limits`` says what the chip makes of them."""
 
     part: Literal["bq76952", "bq76942", "bq769142"] = "bq76952"
-    address: int = Field(ge=0x08, le=0x77, default=0x08)
     crc: bool = Field(default=False, description="The chip's part number decides: 7695202 speaks with CRC.")
     shunt_mohm: float = Field(gt=0.0, le=100.0)
     probes: Annotated[tuple[ThermistorPin, ...], Field(min_length=1, strict=False)] = ("TS1",)
@@ -61,7 +60,7 @@ class Settings(AfeTable):
     host_watchdog_s: float = Field(ge=1.0, le=10.0, default=2.0, description="Silence after which the chip turns off.")
 
     @model_validator(mode="after")
-    def _possible(self) -> Settings:
+    def _possible(self) -> Self:
         problems = [*self._impossible_limits(), *self._disordered(), *self._miswired()]
         if problems:
             raise ValueError("; ".join(problems))
@@ -114,18 +113,8 @@ class Settings(AfeTable):
         return PARTS[self.part].loop_s, 0.003
 
     @property
-    def addresses(self) -> tuple[int, ...]:
-        return (self.address,)
-
-    @property
     def probe_count(self) -> int:
         return len(self.probes)
-
-    def scan_time(self, series: int) -> ScanTime:
-        """It converts by itself: alarms read and cleared, status, measurements and switches at 400 kHz."""
-        a_byte = 2 if self.crc else 1
-        reads = (2, SAFETY_BLOCK_LEN, MEASURE_BLOCK_LEN, 1)
-        return ScanTime(0.0, i2c_s(400e3, (2 + 2 * a_byte, *(3 + count * a_byte for count in reads))))
 
     def alternatives(self) -> tuple[dict[str, Any], ...]:
         return ({"crc": not self.crc},)
@@ -170,3 +159,19 @@ class Settings(AfeTable):
         outputs = {"ALERT pin": self.alert_pin, "DCHG pin": self.dchg_pin, "DDSG pin": self.ddsg_pin}
         off = {"CFETOFF pin": self.cfetoff_pin, "DFETOFF pin": self.dfetoff_pin} if self.fets else {}
         return {**memory.UNUSED_PINS, **thermistors, **outputs, **off}
+
+
+class Settings(Family):
+    """On I2C."""
+
+    address: int = Field(ge=0x08, le=0x77, default=0x08)
+
+    @property
+    def addresses(self) -> tuple[int, ...]:
+        return (self.address,)
+
+    def scan_time(self, series: int) -> ScanTime:
+        """It converts by itself: alarms read and cleared, status, measurements and switches at 400 kHz."""
+        a_byte = 2 if self.crc else 1
+        reads = (2, SAFETY_BLOCK_LEN, MEASURE_BLOCK_LEN, 1)
+        return ScanTime(0.0, i2c_s(400e3, (2 + 2 * a_byte, *(3 + count * a_byte for count in reads))))

@@ -9,7 +9,14 @@ from bms_daemon.config.section import Section
 from bms_daemon.ports import Afe, ByteBus, CanPort, CurrentSensor, SerialPort, SpiBus
 
 WIRES: dict[str, dict[str, str]] = {
-    "afe": {"bq76952": "i2c", "ltc681x": "spi", "bq769x0": "i2c", "sbs": "i2c", "ades1830": "spi"},
+    "afe": {
+        "bq76952": "i2c",
+        "bq76952_spi": "spi",
+        "ltc681x": "spi",
+        "bq769x0": "i2c",
+        "sbs": "i2c",
+        "ades1830": "spi",
+    },
     "shunt": {"vedirect": "serial", "ivts": "can", "lem_cab": "can", "ina2xx": "i2c"},
 }
 """What each kind of a role hangs on."""

@@ -15,7 +15,9 @@ from bms_daemon.sim.serial import SimSerial
 from bms_daemon.sim.settings import (
     Ades1830Data,
     Bq769x0Data,
+    Bq76952Chip,
     Bq76952Data,
+    Bq76952SpiData,
     Ina2xxData,
     LemCabData,
     Ltc681xData,
@@ -78,10 +80,10 @@ def afe_of(settings: WorldSettings, taps: Taps) -> Chip:
 def bus_of(settings: WorldSettings, chip: Any, sync: Sync, bus_hz: float | None = None) -> SimI2cBus | SimSpiBus:
     """What it hangs on."""
     data = settings.afe
-    if isinstance(data, Ltc681xData | Ades1830Data):
+    if isinstance(data, Ltc681xData | Ades1830Data | Bq76952SpiData):
         from bms_daemon.sim.spi import SimSpiBus
 
-        return SimSpiBus(sync, bus_hz or data.spi_hz, chip)
+        return SimSpiBus(sync, bus_hz or data.spi_hz, chip, deaf=0 if isinstance(data, Bq76952SpiData) else 4)
     bus = SimI2cBus(sync, bus_hz or I2C_HZ[data.kind])
     bus.attach(data.address, chip)
     return bus
@@ -116,9 +118,19 @@ def _bq76952(settings: WorldSettings, taps: Taps) -> Chip:
 
     data = settings.afe
     assert isinstance(data, Bq76952Data)
-    return Bq76952(
-        taps, seed=settings.seed, crc=data.crc, shunt_mohm=data.shunt_mohm, fets=data.fets, part=data.part
-    )
+    return Bq76952(taps, seed=settings.seed, **_of_family(data))
+
+
+def _bq76952_spi(settings: WorldSettings, taps: Taps) -> Chip:
+    from bms_daemon.sim.bq76952_spi import Bq76952Spi
+
+    data = settings.afe
+    assert isinstance(data, Bq76952SpiData)
+    return Bq76952Spi(taps, seed=settings.seed, **_of_family(data))
+
+
+def _of_family(data: Bq76952Chip) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in Bq76952Chip.model_fields}
 
 
 def _ltc681x(settings: WorldSettings, taps: Taps) -> Chip:
@@ -198,6 +210,7 @@ def _ina2xx(settings: WorldSettings, taps: Taps) -> Any:
 
 _AFES: dict[str, Callable[[WorldSettings, Taps], Chip]] = {
     "bq76952": _bq76952,
+    "bq76952_spi": _bq76952_spi,
     "ltc681x": _ltc681x,
     "ades1830": _ades1830,
     "bq769x0": _bq769x0,

@@ -30,7 +30,8 @@ def _crc_byte(value: int) -> int:
 _CRC = bytes(_crc_byte(value) for value in range(256))
 
 
-def _crc(data: bytes) -> int:
+def crc8(data: bytes) -> int:
+    """Polynomial 0x07, initial value 0."""
     crc = 0
     for byte in data:
         crc = _CRC[crc ^ byte]
@@ -152,7 +153,7 @@ class Bq76952:
         wire[1::2] = data.translate(_CRC)
         if data:
             head = self._write_address + self._last_register if self._addressed else b""
-            wire[1] = _crc(head + self._read_address + data[:1])
+            wire[1] = crc8(head + self._read_address + data[:1])
         self._addressed = False
         return bytes(wire[:count])
 
@@ -172,7 +173,7 @@ class Bq76952:
         payload = payload[: len(codes)]
         if not payload:
             return b""
-        first = _crc(self._write_address + data[:2])
+        first = crc8(self._write_address + data[:2])
         if codes[0] != first or codes[1:] != payload[1:].translate(_CRC):
             return None
         return payload

@@ -52,6 +52,11 @@ def _bq76952(settings: Table) -> Table:
     return {"shunt_mohm": settings["shunt_mohm"], "part": settings.get("part", "bq76952"), **flags}
 
 
+def _bq76952_spi(settings: Table) -> Table:
+    given: Table = {name: settings[name] for name in ("spi_hz", "crc") if name in settings}
+    return _bq76952(settings) | {"crc": True} | given
+
+
 def _ltc681x(settings: Table) -> Table:
     given: Table = {name: settings[name] for name in ("part", "spi_hz") if name in settings}
     return {"cells": tuple(settings["cells"]), "probes": tuple(settings["probes"]), **given}
@@ -78,6 +83,7 @@ def _shunt(shunt: Table) -> Table:
 
 _AFES: dict[str, Callable[[Table], Table]] = {
     "bq76952": _bq76952,
+    "bq76952_spi": _bq76952_spi,
     "ltc681x": _ltc681x,
     "ades1830": _ades1830,
     "bq769x0": _bq769x0,

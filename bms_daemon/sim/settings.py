@@ -94,15 +94,27 @@ class Spread(Section):
     self_discharge: Ratio = 0.2
 
 
-class Bq76952Data(Section):
-    """A bq76952, or a smaller one of its family, at I2C address 0x08, the pack's cells on its lowest inputs."""
+class Bq76952Chip(Section):
+    """A bq76952, or a smaller one of its family, the pack's cells on its lowest inputs."""
 
-    kind: Literal["bq76952"] = "bq76952"
     part: Literal["bq76952", "bq76942", "bq769142"] = "bq76952"
-    address: Literal[0x08] = 0x08
     crc: bool = Field(default=True, description="The variant that checks every byte.")
     shunt_mohm: float = Field(gt=0.0, le=100.0, default=0.5, description="Its sense resistor.")
     fets: bool = Field(default=False, description="Its FETs carry the pack's current, with PACK and LD behind them.")
+
+
+class Bq76952Data(Bq76952Chip):
+    """On I2C."""
+
+    kind: Literal["bq76952"] = "bq76952"
+    address: Literal[0x08] = 0x08
+
+
+class Bq76952SpiData(Bq76952Chip):
+    """On SPI."""
+
+    kind: Literal["bq76952_spi"] = "bq76952_spi"
+    spi_hz: int = Field(ge=10_000, le=2_000_000, default=1_000_000)
 
 
 class Ltc681xData(Section):
@@ -173,7 +185,9 @@ class Ina2xxData(Section):
     bus: Literal["pack", "link"] = "link"
 
 
-AfeData = Annotated[Bq76952Data | Ltc681xData | Ades1830Data | Bq769x0Data | SbsData, Field(discriminator="kind")]
+AfeData = Annotated[
+    Bq76952Data | Bq76952SpiData | Ltc681xData | Ades1830Data | Bq769x0Data | SbsData, Field(discriminator="kind")
+]
 ShuntData = Annotated[VeDirectData | IvtSData | LemCabData | Ina2xxData, Field(discriminator="kind")]
 
 

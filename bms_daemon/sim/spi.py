@@ -31,13 +31,19 @@ class SpiFaults:
 
 
 class SimSpiBus:
-    """Implements ``ports.SpiBus``. ``sync(now_s)`` advances the world, its chips included."""
+    """Implements ``ports.SpiBus``. ``sync(now_s)`` advances the world, its chips included.
 
-    def __init__(self, sync: Callable[[float], None], speed_hz: float, target: SpiTarget, seed: int = 0) -> None:
+    ``deaf``: so many bytes of an answer nobody reads, as they come while a command goes out.
+    """
+
+    def __init__(
+        self, sync: Callable[[float], None], speed_hz: float, target: SpiTarget, seed: int = 0, deaf: int = 4
+    ) -> None:
         self.faults = SpiFaults()
         self.transfers = 0
         self._sync, self._target = sync, target
         self._byte_s = BITS_A_BYTE / speed_hz
+        self._deaf = deaf
         self._random = random.Random(seed)
         self._lock = asyncio.Lock()
         self._previous = b""
@@ -89,7 +95,7 @@ class SimSpiBus:
 
     def _flipped(self, data: bytes) -> bytes:
         spoilt = bytearray(data)
-        for k in range(4, len(spoilt)):  # nobody reads what comes while a command goes out
+        for k in range(self._deaf, len(spoilt)):
             if self.faults.flip_bytes > 0:
                 self.faults.flip_bytes -= 1
             elif self._random.random() >= self.faults.flip_rate:

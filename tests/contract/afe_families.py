@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -186,11 +186,25 @@ def _sbs(pec: bool) -> Family:
     )
 
 
+BQ76952_SPI = replace(
+    _bq76952(True),
+    name="bq76952 on SPI",
+    kind="bq76952_spi",
+    world={"afe": {"kind": "bq76952_spi", "shunt_mohm": 0.5}},
+    settings=BQ76952,
+    silence=_i2c("unplugged", True),
+    speak=_i2c("unplugged", False),
+    spoil_once=_i2c("flip_bytes", 6),
+    repeat=_i2c("repeat", 3),
+    other_settings={"crc": False},
+)
+
 FAMILIES = (
     _bq76952(True),
     _bq76952(False),
     _bq76952(True, "bq76942", 10),
     _bq76952(False, "bq769142", 14),
+    BQ76952_SPI,
     *CHAINS,
     _bq769x0(True),
     _bq769x0(False),

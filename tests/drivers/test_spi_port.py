@@ -121,7 +121,7 @@ def test_a_call_that_hangs_costs_its_caller_a_time_out_and_the_next_one_a_busy_b
 @pytest.mark.parametrize(
     ("number", "kind", "said"),
     [(errno.ENOENT, "gone", "dtparam=spi=on"), (errno.EACCES, "denied", "group spi"),
-     (errno.EINVAL, "refused", "mode 3")],
+     (errno.EINVAL, "refused", "SPI mode")],
 )  # fmt: skip
 def test_a_device_that_cannot_be_opened_says_what_to_do(number: int, kind: str, said: str) -> None:
     FakeSpi.opens = OSError(number, "no")
