@@ -8,8 +8,13 @@ from bms_daemon.config.schema import Settings, SimSection
 from bms_daemon.sim.derive import world_of
 
 
-def simulated(settings: Settings, folder: Path, current_a: float = 0.0, soc: float = 0.6) -> Settings:
-    """``settings`` on a simulated pack and a bus inside the process, its files in ``folder``."""
+def simulated(
+    settings: Settings, folder: Path, current_a: float = 0.0, soc: float = 0.6, manager: bool = False
+) -> Settings:
+    """``settings`` on a simulated pack and a bus inside the process, its files in ``folder``.
+
+    ``manager``: an energy manager on that bus asks the pack to close.
+    """
     world = world_of(settings.plain(), current_a=current_a, soc=soc)
     shunt = settings.shunt
     return settings.model_copy(
@@ -20,6 +25,6 @@ def simulated(settings: Settings, folder: Path, current_a: float = 0.0, soc: flo
             "can": settings.can.model_copy(update={"interface": "virtual", "channel": settings.node.name}),
             "journal": settings.journal.model_copy(update={"path": folder / "journal"}),
             "link": settings.link.model_copy(update={"socket": folder / "link.sock"}),
-            "sim": SimSection(world=world),
+            "sim": SimSection(world=world, manager=manager),
         }
     )

@@ -33,8 +33,8 @@ _OTHER = ("gone", "see that the bus is enabled and nothing else drives this chip
 class SpiPort:
     """A chip select by its device node, such as /dev/spidev0.0. Implements ``ports.SpiBus``.
 
-    Opening raises BusFault that says what to enable. ``timeout_s`` counts for the frames between two gaps. In ``mode`` 3
-    the clock idles high, in 0 low.
+    Opening raises BusFault that says what to enable. ``timeout_s`` counts for the frames between two gaps. In ``mode``
+    3 the clock idles high, in 0 low.
     """
 
     def __init__(self, path: str, clock_hz: int, timeout_s: float, mode: int = 3) -> None:

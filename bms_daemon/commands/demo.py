@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,34 +23,36 @@ if TYPE_CHECKING:
 
 FASTEST = 1000.0
 DESCRIPTION = """Runs the daemon on a simulated pack: emulated chips, contactors and CAN bus, a day in a house. On a
-terminal it shows a live screen, elsewhere a line a second with the log on standard error. Ctrl-C ends it orderly."""
+terminal it shows a live screen, elsewhere a line a second with the log on standard error. Ctrl-C ends it orderly. A
+configuration of real hardware runs on a pack that is made up from it; nothing of the hardware is touched."""
+SHARE = -0.1  # of the rated current that such a pack is discharged with
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("demo", help="run a simulated pack and watch it", description=DESCRIPTION)
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration with a [sim] table")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a configuration, simulated or of real hardware")
     parser.add_argument("--speed", type=float, default=1.0, metavar="N", help="simulated seconds a second (default 1)")
     add_life(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 after an orderly end, 2 for real hardware or a wrong speed, 78 for a broken configuration."""
+    """Exit code 0 after an orderly end, 2 for a wrong speed, 78 for a broken configuration."""
     settings = settings_of(args.config)
     if settings is None:
         return CONFIGURATION
-    unfit = _unfit(settings, args)
-    if unfit:
-        print(unfit, file=sys.stderr)
-        return USAGE
-    return guarded(lambda: _paced(_demo(settings, args), args.speed), settings)
-
-
-def _unfit(settings: Settings, args: argparse.Namespace) -> str:
-    """Why there can be no demo; empty if there can."""
     if not 0.0 < args.speed <= FASTEST:
-        return f"--speed {args.speed:g}: wanted is a number above 0, at most {FASTEST:g}"
-    return "" if settings.sim else f"{args.config}: demo needs a [sim] table: this is a configuration of real hardware"
+        print(f"--speed {args.speed:g}: wanted is a number above 0, at most {FASTEST:g}", file=sys.stderr)
+        return USAGE
+    with tempfile.TemporaryDirectory() as folder:
+        on_a_pack = settings if settings.sim is not None else _made_up(settings, Path(folder))
+        return guarded(lambda: _paced(_demo(on_a_pack, args), args.speed), on_a_pack)
+
+
+def _made_up(settings: Settings, folder: Path) -> Settings:
+    from bms_daemon.app.simulated import simulated
+
+    return simulated(settings, folder, SHARE * settings.pack.rated_current_a, manager=True)
 
 
 def _paced(main: Coroutine[Any, Any, None], speed: float) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import DEMO, PI, ROOT, placed
+from command_line import DEMO, ROOT, placed
 
 from bms_daemon.__main__ import main
 
@@ -29,12 +29,9 @@ def test_a_wrong_number_is_told_with_what_is_wanted(
     assert told in capsys.readouterr().err
 
 
-def test_a_wrong_speed_and_a_real_pack_have_their_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_speed_has_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", str(placed(DEMO, tmp_path)), "--speed", "0"]) == 2
     assert capsys.readouterr().err == "--speed 0: wanted is a number above 0, at most 1000\n"
-    assert main(["demo", str(PI)]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"{PI}: demo needs a [sim] table") and "speed" not in told
 
 
 def test_a_gateway_without_a_broker_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,3 +43,10 @@ def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
     path = placed(PI, tmp_path)
     path.write_text(path.read_text().replace("series = 16", "series = 17"))
     assert call("probe", path, "--simulated").returncode == 78
+
+
+def test_a_configuration_of_real_hardware_runs_as_a_demo(tmp_path: Path) -> None:
+    done = call("demo", placed(PI, tmp_path), "--speed", "20", "--for", "4")
+    assert done.returncode == 0, done.stderr
+    assert "precharge to closed" in done.stderr or '"to":"closed"' in done.stderr or "closed" in done.stdout
+    assert not (tmp_path / "link").exists() and not (tmp_path / "journal").exists(), "its own files are elsewhere"
