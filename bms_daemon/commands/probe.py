@@ -54,9 +54,13 @@ def _locked(settings: Settings, args: argparse.Namespace) -> int:
 
     lock = InstanceLock(settings.link.socket)
     try:
+        settings.link.socket.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (AlreadyRunning, OSError) as error:
+    except AlreadyRunning as error:
         print(f"{error}\nStop the daemon first: two cannot talk to the same chips.", file=sys.stderr)
+        return UNAVAILABLE
+    except OSError as error:
+        print(f"{error}: run as the daemon's user, or change link.socket", file=sys.stderr)
         return UNAVAILABLE
     try:
         return asyncio.run(_probe(settings, args))

@@ -39,6 +39,21 @@ def test_what_cannot_be_opened_is_69_with_what_to_do(tmp_path: Path, held: bool)
     assert held or "enable" in done.stderr
 
 
+def test_a_socket_folder_that_cannot_be_made_is_not_taken_for_a_daemon(tmp_path: Path) -> None:
+    path = placed(PI, tmp_path)
+    (tmp_path / "file").touch()
+    path.write_text(path.read_text().replace(str(tmp_path / "link"), str(tmp_path / "file/link")))
+    done = call("probe", path)
+    assert done.returncode == 69
+    assert "change link.socket" in done.stderr and "Stop the daemon" not in done.stderr
+
+
+def test_a_socket_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    path = placed(PI, tmp_path)
+    path.write_text(path.read_text().replace(str(tmp_path / "link"), str(tmp_path / "new/link")))
+    assert "enable" in call("probe", path).stderr, "it goes on to the devices"
+
+
 def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
     path = placed(PI, tmp_path)
     path.write_text(path.read_text().replace("series = 16", "series = 17"))

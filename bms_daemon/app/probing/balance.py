@@ -13,6 +13,7 @@ from bms_daemon.ports import Afe, Balancer
 
 PULSE_S = 0.3
 SEEN_V = 0.002  # a cell that drops by more is the one that is discharged
+AGAIN = 3  # pulses that a foreign cell must follow, too: noise does not
 
 
 async def wiring_order(bench: Bench, afe: Afe) -> list[Finding]:
@@ -33,11 +34,11 @@ async def _pulses(bench: Bench, afe: Afe, balancer: Balancer) -> list[Finding]:
     series = bench.settings.pack.series
     found, seen = [], 0
     for cell in range(series):
-        held, drop_v = await _pulse(bench, afe, balancer, cell)
+        held, drop_v = await _followed(bench, afe, balancer, cell)
         if not (held == (np.arange(series) == cell)).all():
             names = ", ".join(map(str, (np.flatnonzero(held) + 1).tolist())) or "none"
             found.append(wrong(f"cell {cell + 1} was to be discharged, the chip says {names}", "it refuses, or is hot"))
-        elif drop_v.max() > SEEN_V and int(drop_v.argmax()) != cell:
+        elif _foreign(drop_v, cell):
             text = f"discharging cell {cell + 1} moves cell {int(drop_v.argmax()) + 1}"
             found.append(wrong(text, "their sense wires are swapped"))
         seen += int(drop_v[cell] > SEEN_V)
@@ -48,6 +49,23 @@ async def _pulses(bench: Bench, afe: Afe, balancer: Balancer) -> list[Finding]:
             note(f"the voltage of {series - seen} cells did not move meanwhile: the chip pauses while it measures")
         )
     return found
+
+
+async def _followed(bench: Bench, afe: Afe, balancer: Balancer, cell: int) -> tuple[BoolArray, FloatArray]:
+    """As of one pulse; where another cell fell furthest, how far each one falls every time."""
+    held, drop_v = await _pulse(bench, afe, balancer, cell)
+    for _ in range(AGAIN):
+        if not _foreign(drop_v, cell):
+            break
+        held, again_v = await _pulse(bench, afe, balancer, cell)
+        drop_v = np.minimum(drop_v, again_v)
+    return held, drop_v
+
+
+def _foreign(drop_v: FloatArray, cell: int) -> bool:
+    """Whether the cell that fell furthest is another one."""
+    furthest = int(drop_v.argmax())
+    return furthest != cell and bool(drop_v[furthest] > SEEN_V)
 
 
 async def _pulse(bench: Bench, afe: Afe, balancer: Balancer, cell: int) -> tuple[BoolArray, FloatArray]:

@@ -118,7 +118,9 @@ def _probes(temps: TempScan, bench: Bench) -> list[Finding]:
     limits, degc = bench.settings.temperature, temps.probe_degc
     found = []
     for at, value in enumerate(degc.tolist(), 1):
-        if not value >= limits.valid_min_degc:
+        if np.isnan(value):
+            found.append(wrong(f"probe {at} reads nothing", "it is open or shorted: check its wire and its plug"))
+        elif value < limits.valid_min_degc:
             found.append(wrong(f"probe {at} reads {value:.0f} degC", "it is open: check its wire and its plug"))
         elif value > limits.valid_max_degc:
             found.append(wrong(f"probe {at} reads {value:.0f} degC", "it is shorted, or of another kind"))

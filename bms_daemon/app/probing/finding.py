@@ -16,7 +16,8 @@ MEND: dict[str, str] = {
     "denied": "the user may not open the device: add it to the group of the device (i2c, spi, gpio, dialout)",
     "busy": "somebody else holds it: a running daemon, or a kernel driver",
     "framing": "the answer has another length than it should: another part, or noise",
-    "refused": "the part answers, and not as the configuration says",
+    "refused": "correct what it names: the wire, the supply or the part; or the configuration, if that "
+    "names another part",
 }
 
 
