@@ -6,6 +6,7 @@ The table of what follows is docs/decisions/0009.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Self
 
 from bms_daemon.config.pack_cell import pack_cell
@@ -51,21 +52,19 @@ def vote(
     senses = sources.senses
     known = terminals(senses, cells, shunt)
     witness = hear(witness, cells, shunt, known.pack_v, sources.span_ohm, now_s)
-    doubts |= current_doubts(witness, senses, sources.spare, doubts | last & Doubt.CURRENT_SUSPECT)
+    disagreed = doubts & Doubt.CURRENT_MISMATCH or last & Doubt.CURRENT_SUSPECT
+    if witness.suspect is not Source.NONE and not disagreed:
+        witness = replace(witness, suspect=Source.NONE)  # who was spoken against while they agreed is no suspect later
+    doubts |= current_doubts(witness, senses, sources.spare)
     doubts |= terminal_doubts(witness, last, settings)
     if doubts & Doubt.CURRENT_SUSPECT:
         known = terminals(trusted(witness, senses, sources.spare), cells, shunt)
     return witness, known, doubts
 
 
-def current_doubts(witness: Witness, senses: Senses, spare: Source, doubts: Doubt) -> Doubt:
-    """CURRENT_SUSPECT: of two that disagree one is suspected, and the other is good enough to go by.
-
-    ``doubts`` holds whether they disagree now, and what was found last: a suspect stays one while its verdict stands.
-    """
-    found, used = Doubt.NONE, senses
-    disagreed = doubts & (Doubt.CURRENT_MISMATCH | Doubt.CURRENT_SUSPECT)
-    suspected = witness.suspect if disagreed else Source.NONE
+def current_doubts(witness: Witness, senses: Senses, spare: Source) -> Doubt:
+    """CURRENT_SUSPECT: of two that disagree one is suspected, and the other is good enough to go by."""
+    found, used, suspected = Doubt.NONE, senses, witness.suspect
     if suspected not in (Source.NONE, senses.current) or (suspected is senses.current and spare is not Source.NONE):
         found, used = Doubt.CURRENT_SUSPECT, trusted(witness, senses, spare)
     tally = witness.afe if used.current is Source.AFE else witness.shunt
@@ -80,9 +79,9 @@ def trusted(witness: Witness, senses: Senses, spare: Source) -> Senses:
 
 
 def terminal_doubts(witness: Witness, doubts: Doubt, settings: Settings) -> Doubt:
-    """TERMINALS: the pack's terminals contradict the cells over a whole beat; it stands until a beat does not."""
-    if not witness.ended:
-        return doubts & Doubt.TERMINALS
+    """TERMINALS: the pack's terminals contradict the cells over a whole beat; it stands until a known one does not."""
     sum_v = witness.last.cell_v.value * settings.pack.series
-    allowed_v = 2.0 * settings.cell.sum_tolerance_v + TERMINAL_SHARE * sum_v
-    return Doubt.TERMINALS if abs(witness.last.pack_v.value - sum_v) > allowed_v else Doubt.NONE
+    apart_v = abs(witness.last.pack_v.value - sum_v)
+    if not (witness.ended and isfinite(apart_v)):
+        return doubts & Doubt.TERMINALS
+    return Doubt.TERMINALS if apart_v > 2.0 * settings.cell.sum_tolerance_v + TERMINAL_SHARE * sum_v else Doubt.NONE

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.stage_builders import CELLS, Feed, FullAfe, FullShunt, scan, settings
+from stages.stage_builders import CELLS, Feed, FullAfe, FullShunt, channel, scan, settings
 
 from bms_daemon import model as m
 from bms_daemon.config.driver_tables import ShuntTable
 from bms_daemon.config.pack_cell import pack_cell
 from bms_daemon.config.senses import Senses, Source, spare
+from bms_daemon.stages.redundancy import Sources
+from bms_daemon.stages.redundancy import vote as vote_on
 from bms_daemon.stages.validate import SourceAges, ValidateState, validate
-from bms_daemon.stages.witness import Tally, Verdict, span_ohm, vote
+from bms_daemon.stages.witness import Tally, Verdict, Witness, span_ohm, vote
 
 D = m.Doubt
+NAN = float("nan")
 OHM = 0.0005  # of a cell of 100 Ah
 STEPS_A = (-10.0, -40.0, -12.0, -45.0, -5.0, 20.0, -30.0, 5.0, -60.0, -10.0)  # a second each
 QUICK = settings(shunt={"settings": FullShunt(), "period_s": 0.1})
@@ -89,6 +92,17 @@ def test_a_suspect_that_agrees_again_is_forgotten() -> None:
     assert not any(found.doubts for found in healed)
 
 
+def test_who_was_spoken_against_while_both_agreed_is_no_suspect_when_they_disagree() -> None:
+    sources, healthy = Sources.of(QUICK), Witness(suspect=Source.AFE)
+    cells, shunt = channel(scan(), fresh=False), channel(m.ShuntReading(0.0), fresh=False)
+    for agreed in (True, False):
+        witness = healthy
+        if agreed:
+            witness, _, _ = vote_on(witness, D.NONE, D.NONE, cells, shunt, sources, QUICK, 1.0)
+        _, _, doubts = vote_on(witness, D.NONE, D.CURRENT_MISMATCH, cells, shunt, sources, QUICK, 1.1)
+        assert bool(doubts & D.CURRENT_SUSPECT) is not agreed
+
+
 @pytest.mark.parametrize("config", [QUICK, SLOW, ALONE], ids=["quick", "slow", "alone"])
 @given(st.lists(st.floats(-100.0, 50.0), min_size=3, max_size=12))
 def test_right_sensors_are_never_doubted(config: Any, steps: list[float]) -> None:
@@ -150,6 +164,13 @@ def test_terminals_that_contradict_the_cells_are_told(factor: float, apart: bool
     """Four cells of 3.3 V: twice 0.5 V and 1 % of 13.2 V are allowed."""
     for found in drive(ALONE, pack=lambda pack_v: factor * pack_v):
         assert bool(found.doubts & D.TERMINALS) is apart
+
+
+def test_terminals_that_are_not_known_clear_nothing() -> None:
+    """They contradict for ten seconds, and then nobody measures them any more."""
+    calls = iter(range(10_000))
+    for found in drive(ALONE, pack=lambda pack_v: 0.0 if next(calls) < 100 else NAN):
+        assert found.doubts & D.TERMINALS
 
 
 # ------------------------------------------------------------------ who stands in
