@@ -25,6 +25,7 @@ from bms_daemon.can.database import load as load_database
 from bms_daemon.can.receive import Receiver
 from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
+from bms_daemon.config.topology import COILS
 from bms_daemon.drivers import registry
 from bms_daemon.model import BusFault
 from bms_daemon.ports import Lines
@@ -206,7 +207,7 @@ def _board_watchdog(settings: Settings) -> HardwareWatchdog | None:
 def off(lines: Lines, roles: frozenset[str]) -> None:
     """Drive every fitted output off, each by itself. Raises the first BusFault after all were tried."""
     faults: list[BusFault] = []
-    for role in ("main", "main_negative", "precharge", "dead_man", "second_disconnect"):
+    for role in (*COILS, "dead_man", "second_disconnect"):
         try:
             if role in roles:
                 lines.write({role: False})

@@ -14,6 +14,7 @@ from bms_daemon.buses.i2c import I2cBus
 from bms_daemon.buses.serial import SerialBus
 from bms_daemon.buses.spi import SpiPort
 from bms_daemon.config.schema import Afe, Gpio, Line, Settings, Shunt
+from bms_daemon.config.topology import CONTACTS
 from bms_daemon.drivers import registry
 from bms_daemon.ports import ByteBus, CanPort, Lines, SerialPort, SpiBus
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from bms_daemon.sim.world import World
 
 TRANSFER_TIMEOUT_S = 0.05
-CONTACTS = ("main_aux", "main_negative_aux", "precharge_aux")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from bms_daemon.app.orders import OrderBook
 from bms_daemon.app.sources import PinSource, ShuntSource
 from bms_daemon.buses.can import CanBus
 from bms_daemon.can.receive import Receiver
+from bms_daemon.config.topology import COILS
 from bms_daemon.model import Actuated, BusFault, CanHealth, Command, Health, Raw
 from bms_daemon.ports import Lines
-
-COILS = ("main", "main_negative", "precharge")
 
 
 class LiveRig:

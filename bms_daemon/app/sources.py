@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bms_daemon.app.slot import Slot
+from bms_daemon.config.topology import CONTACTS
 from bms_daemon.model import BusFault, Pins, ShuntReading
 from bms_daemon.ports import CurrentSensor, Lines
 
@@ -17,7 +18,6 @@ SILENT = 3.0  # periods
 SETUP_TIMEOUT_S = 5.0
 BOUNCE_S = 0.01  # a sound contact that moves comes to rest within this time
 CHATTER_S = 1.0
-CONTACTS = ("main_aux", "main_negative_aux", "precharge_aux")
 LOOPS = frozenset({"emergency_stop", "interlock"})
 INPUTS = ("emergency_stop", "interlock", *CONTACTS)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bms_daemon.commands._connect import CONFIGURATION, FAILED, OK, UNAVAILABLE, settings_of, waiting
+from bms_daemon.commands._connect import CONFIGURATION, FAILED, INTERRUPTED, OK, UNAVAILABLE, settings_of, waiting
 from bms_daemon.config.schema import Settings
 
 if TYPE_CHECKING:
@@ -63,9 +64,19 @@ def _locked(settings: Settings, args: argparse.Namespace) -> int:
         print(f"{error}: run as the daemon's user, or change link.socket", file=sys.stderr)
         return UNAVAILABLE
     try:
-        return asyncio.run(_probe(settings, args))
+        return asyncio.run(_until_ended(settings, args))
+    except asyncio.CancelledError:
+        return INTERRUPTED
     finally:
         lock.release()
+
+
+async def _until_ended(settings: Settings, args: argparse.Namespace) -> int:
+    """A SIGTERM ends it as Ctrl-C does: what it discharges is turned off first, for not every chip does so itself."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await _probe(settings, args)
 
 
 async def _probe(settings: Settings, args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from bms_daemon.config.chemistry import ENVELOPES
 from bms_daemon.config.schema import Gpio, Line, Settings
 from bms_daemon.config.section import Section
 from bms_daemon.config.senses import Senses, Source, seen_s
-from bms_daemon.config.topology import CONTACTS, LINES, TOPOLOGIES
+from bms_daemon.config.topology import LINES, MAIN_CONTACTS, TOPOLOGIES
 
 Found = tuple[str, str, str]  # key, value, what would be right
 
@@ -112,7 +112,7 @@ def _pins(settings: Settings) -> Iterator[Found]:
 def _power_path(settings: Settings) -> Iterator[Found]:
     contactor, path = settings.contactor, TOPOLOGIES[settings.contactor.topology]
     yield from _lines(settings.gpio, contactor.topology)
-    for output, contact in CONTACTS.items():
+    for output, contact in MAIN_CONTACTS.items():
         fitted = output == "main" or output in path.lines
         if contactor.aux_feedback and fitted and getattr(settings.gpio, contact) is None:
             yield f"gpio.{contact}", "", "is required by contactor.aux_feedback"

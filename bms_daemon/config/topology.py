@@ -30,5 +30,7 @@ TOPOLOGIES: dict[str, Topology] = {
 }
 LINES = frozenset().union(*(topology.lines for topology in TOPOLOGIES.values()))
 """Outputs that belong to some paths and not to others."""
-CONTACTS = {"main": "main_aux", "main_negative": "main_negative_aux"}
+COILS = ("main", "main_negative", "precharge")
+MAIN_CONTACTS = {"main": "main_aux", "main_negative": "main_negative_aux"}
 """Auxiliary contacts of the main contactors, by their outputs."""
+CONTACTS = (*MAIN_CONTACTS.values(), "precharge_aux")

@@ -176,11 +176,14 @@ class FakeBalancer:
         return np.isin(np.arange(4), held)
 
 
-def ordered(folder: Path, afe: Any, balance: bool = True) -> list[Finding]:
+def bench_of(folder: Path, balance: bool = True) -> Bench:
     settings = simulated(load_settings(CONFIGURATIONS / "mini-4s.toml"), folder)
     parts = assemble(settings.sim.world, lambda: 0.0)  # type: ignore[union-attr, arg-type]
-    bench = Bench(settings, Hardware(parts.afe_bus, None, parts.lines, parts.world), balance)
-    return run_manual(wiring_order(bench, afe))
+    return Bench(settings, Hardware(parts.afe_bus, None, parts.lines, parts.world), balance)
+
+
+def ordered(folder: Path, afe: Any, balance: bool = True) -> list[Finding]:
+    return run_manual(wiring_order(bench_of(folder, balance), afe))
 
 
 ORDERS: dict[str, tuple[Any, Level, str]] = {
@@ -222,6 +225,22 @@ def test_nothing_is_discharged_unless_that_was_allowed(tmp_path: Path) -> None:
     found = ordered(tmp_path, afe, balance=False)
     assert [finding.level for finding in found] == [Level.NOTE] and "--balance" in found[0].mend
     assert afe.on.all(), "it was not touched"
+
+
+def test_who_is_ended_in_the_middle_of_a_pulse_turns_it_off(tmp_path: Path) -> None:
+    afe = FakeBalancer()
+    bench = bench_of(tmp_path)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(wiring_order(bench, afe))
+        await asyncio.sleep(0.1)
+        assert afe.on.any()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not afe.on.any()
+
+    run_manual(main())
 
 
 def test_a_bus_that_fails_meanwhile_is_told(tmp_path: Path) -> None:

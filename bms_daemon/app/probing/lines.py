@@ -5,11 +5,10 @@ from __future__ import annotations
 from bms_daemon.app.hardware import used_roles
 from bms_daemon.app.probing.bench import Bench
 from bms_daemon.app.probing.finding import Finding, note, of_fault, ok, wrong
+from bms_daemon.config.topology import COILS, CONTACTS
 from bms_daemon.model import BusFault
 
 LOOPS = {"emergency_stop": "the emergency stop", "interlock": "the interlock loop"}
-CONTACTS = ("main_aux", "main_negative_aux", "precharge_aux")
-COILS = ("main", "main_negative", "precharge", "second_disconnect")
 
 
 async def lines(bench: Bench) -> list[Finding]:
@@ -20,7 +19,7 @@ async def lines(bench: Bench) -> list[Finding]:
     used = used_roles(bench.settings)
     found = [_loop(role, levels[role]) for role in LOOPS if role in used]
     found += [_contact(role, levels[role]) for role in CONTACTS if role in used]
-    on = [role for role in COILS if role in used and levels[role]]
+    on = [role for role in (*COILS, "second_disconnect") if role in used and levels[role]]
     mend = "the line reads energised before anybody drove it: active_low, or a pull-up where a pull-down belongs"
     found.append(wrong(f"{', '.join(on)}: on", mend) if on else ok("outputs are off"))
     missing = [role for role in ("emergency_stop", "interlock") if role not in used]
