@@ -6,7 +6,11 @@ import math
 
 from bms_daemon.model import Event, Fault, Faults, Snapshot
 
-REMEDIES = dict.fromkeys(("journal_missing", "configuration_unapproved"), "run: bms-daemon commission CONFIG")
+REMEDIES = {
+    **dict.fromkeys(("journal_missing", "configuration_unapproved"), "run: bms-daemon commission CONFIG"),
+    "link_live": "turn chargers and inverters off, and let the link's capacitors discharge",
+    "vcu_lost": 'its controller must speak on CAN; can.vcu = "optional" does without',
+}
 
 
 def events_between(last: Snapshot | None, snapshot: Snapshot) -> list[Event]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bms_daemon.config.load import config_hash
+from bms_daemon.config.schema import Settings
 from bms_daemon.model import Survivor
+from bms_daemon.runtime.journal import Journal
 from bms_daemon.runtime.journal_writer import JournalWriter
 from bms_daemon.tick import State, survivor_of
 
@@ -49,3 +52,9 @@ class Keeper:
 def commissioned(survivor: Survivor | None, configuration: str) -> Survivor:
     """The survivor that approves a configuration; what is known of the pack stays, latches included."""
     return replace(survivor or Survivor(), commissioned_hash=configuration)
+
+
+def commission_afresh(settings: Settings) -> None:
+    """A journal that approves these settings and knows nothing of the pack: simulated ones start so every time."""
+    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))

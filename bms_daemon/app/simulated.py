@@ -13,11 +13,11 @@ def simulated(
 ) -> Settings:
     """``settings`` on a simulated pack and a bus inside the process, its files in ``folder``.
 
-    ``manager``: an energy manager on that bus asks the pack to close.
+    ``manager``: an energy manager on that bus asks the pack to close; without one no controller need speak.
     """
     world = world_of(settings.plain(), current_a=current_a, soc=soc)
     shunt = settings.shunt
-    return settings.model_copy(
+    placed = settings.model_copy(
         update={
             "afe": settings.afe.model_copy(update={"bus": "sim"}),
             "shunt": None if shunt is None else shunt.model_copy(update={"port": "sim"}),
@@ -26,5 +26,17 @@ def simulated(
             "journal": settings.journal.model_copy(update={"path": folder / "journal"}),
             "link": settings.link.model_copy(update={"socket": folder / "link.sock"}),
             "sim": SimSection(world=world, manager=manager),
+        }
+    )
+    return placed if manager else alone(placed)
+
+
+def alone(settings: Settings) -> Settings:
+    """A simulated pack with nobody else on its bus, and nobody missed."""
+    assert settings.sim is not None
+    return settings.model_copy(
+        update={
+            "can": settings.can.model_copy(update={"vcu": "optional"}),
+            "sim": settings.sim.model_copy(update={"manager": False}),
         }
     )

@@ -65,7 +65,9 @@ def _paced(main: Coroutine[Any, Any, None], speed: float) -> None:
 
 
 async def _demo(settings: Settings, args: argparse.Namespace) -> None:
-    _commission(settings)
+    from bms_daemon.app.keeper import commission_afresh
+
+    commission_afresh(settings)  # the simulated pack starts from its configured charge every time
     view = _view(settings, args)
     async with installed(settings, args.can_log) as installation:
         core = installation.core
@@ -123,13 +125,3 @@ def _ending(core: Core, for_s: float) -> Watcher:
             core.shutdown()
 
     return see
-
-
-def _commission(settings: Settings) -> None:
-    """A fresh pack: the simulated one starts from its configured charge every time."""
-    from bms_daemon.app.keeper import commissioned
-    from bms_daemon.config.load import config_hash
-    from bms_daemon.runtime.journal import Journal
-
-    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from bms_daemon.app.probing.finding import Finding
 
 DESCRIPTION = """Asks every part that the configuration names who it is and what it sees, and says what is wrong and how
-to mend it. No contactor is touched. The daemon must not run: stop it first."""
+to mend it. Without --contactors no contactor is touched. The daemon must not run: stop it first."""
+QUESTION = """--contactors closes the pack of {name} for a few seconds: its voltage, up to {pack_v:.0f} V, appears
+behind the contactors. Nobody may touch what is connected there; loads and chargers should be off.
+Type "close" to go on, anything else to leave it out: """
 WIDTH = 14
 
 
@@ -30,6 +33,10 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--balance", action="store_true", help="discharge each cell for a fraction of a second: is it the right one"
     )
+    parser.add_argument(
+        "--contactors", action="store_true", help="when all else is well, close and open the pack once; asks first"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --contactors: do not ask")
     parser.add_argument("--simulated", action="store_true", help="on a simulated pack, to see what a good one says")
     parser.add_argument("--json", action="store_true", help="a JSON line a finding")
     parser.set_defaults(run=run)
@@ -41,13 +48,26 @@ def run(args: argparse.Namespace) -> int:
     if settings is None:
         return CONFIGURATION
     if not args.simulated and settings.sim is None:
+        args.contactors = args.contactors and (args.yes or _agreed(settings))
         return _locked(settings, args)
-    from bms_daemon.app.simulated import simulated
+    from bms_daemon.app.keeper import commission_afresh
+    from bms_daemon.app.simulated import alone, simulated
     from bms_daemon.runtime.clock import run_manual
 
     with tempfile.TemporaryDirectory() as folder:
-        on_a_pack = settings if settings.sim is not None else simulated(settings, Path(folder))
+        on_a_pack = simulated(settings, Path(folder)) if settings.sim is None else alone(settings)
+        commission_afresh(on_a_pack)
         return run_manual(_probe(on_a_pack, args))
+
+
+def _agreed(settings: Settings) -> bool:
+    """Nobody at a terminal is no agreement."""
+    pack_v = settings.pack.series * settings.cell.max_v
+    print(QUESTION.format(name=settings.node.name, pack_v=pack_v), end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline().strip() if sys.stdin.isatty() else ""
+    if not sys.stdin.isatty():
+        print("\nnobody to ask: left out; --yes agrees beforehand", file=sys.stderr)
+    return answer == "close"
 
 
 def _locked(settings: Settings, args: argparse.Namespace) -> int:
@@ -84,7 +104,10 @@ async def _probe(settings: Settings, args: argparse.Namespace) -> int:
     from bms_daemon.app.probing.bench import Bench
     from bms_daemon.app.probing.finding import MEND, Level
     from bms_daemon.app.probing.walk import CHECKS
+    from bms_daemon.commands._notes import Notes
     from bms_daemon.model import BusFault
+
+    Notes(asyncio.get_running_loop().time).listen()  # findings are what it says, not log lines between them
 
     try:
         hardware = open_hardware(settings)
@@ -93,7 +116,7 @@ async def _probe(settings: Settings, args: argparse.Namespace) -> int:
         return UNAVAILABLE
     worst = OK
     try:
-        bench = Bench(settings, hardware, args.balance)
+        bench = Bench(settings, hardware, args.balance, args.contactors)
         for check in CHECKS:
             with waiting(check.name):
                 findings = await check.found(bench)

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from bms_daemon.app import load_settings
-from bms_daemon.app.keeper import commissioned
-from bms_daemon.config.load import config_hash
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.config.schema import Settings
 from bms_daemon.offline.bench_broker import LOOPBACK
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.runtime.link_client import LinkClient, LinkUnavailable
 
 MQTT_TABLE = '\n[gateway.mqtt]\nhost = "{host}"\nport = {port}\nperiod_s = 0.2\n'
@@ -54,7 +52,7 @@ def place(folder: Path, broker_port: int | None = None, realtime: bool = False) 
     path = folder / "core.toml"
     path.write_text(text, encoding="utf-8")
     settings = load_settings(path)
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
+    commission_afresh(settings)
     return path
 
 

@@ -15,14 +15,12 @@ from typing import Any, TypeVar
 
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
-from bms_daemon.app.keeper import commissioned
-from bms_daemon.config.load import config_hash
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.config.schema import Settings
 from bms_daemon.config.section import Section
 from bms_daemon.model import BusFault, PackState, Snapshot
 from bms_daemon.offline.campaign_node import Node
 from bms_daemon.runtime.clock import ManualLoop
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.assembly import Assembly, assemble
 from bms_daemon.sim.settings import Constant, WorldSettings
 
@@ -182,7 +180,7 @@ def settings_for(base: Settings, values: Mapping[str, object], folder: Path, nam
 
 def commission(settings: Settings) -> None:
     """What ``bms-daemon commission`` leaves behind: a journal that approves this configuration."""
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
+    commission_afresh(settings)
 
 
 def let_go(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
-from bms_daemon.app.keeper import commissioned
-from bms_daemon.config.load import config_hash
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import Doubt, PackState, Quality, Reaction, Snapshot
 from bms_daemon.offline.operator import Operator
@@ -19,7 +18,6 @@ from bms_daemon.offline.player import Player
 from bms_daemon.offline.recording import Recording
 from bms_daemon.offline.timeline import COLD_S, Part, parts_of
 from bms_daemon.runtime.clock import run_manual
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.assembly import afe_of, bus_of, port_of, talker_of
 from bms_daemon.sim.gate import CoilGate
 from bms_daemon.sim.gpio import SimLines
@@ -51,7 +49,7 @@ def replay(
     lines = {row: _unserved(recording, row) for row in range(recording.rows)}
     with tempfile.TemporaryDirectory(prefix="bms-replay-") as folder:
         placed = _placed(settings, Path(folder))
-        Journal(placed.journal.path).save(commissioned(None, config_hash(placed)))
+        commission_afresh(placed)
         for number, part in enumerate(parts_of(recording, settings)):
             judge = Judge(recording, part, progress)
             hands = 2 if operator else int(number == 0)

@@ -15,13 +15,11 @@ from helpers.j1850 import j1850
 from bms_daemon.app import load_settings
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.hardware import Hardware
-from bms_daemon.app.keeper import commissioned
-from bms_daemon.config.load import config_hash
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.config.schema import Settings
 from bms_daemon.config.section import Section
 from bms_daemon.model import PackState, Snapshot
 from bms_daemon.runtime.clock import run_manual
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.assembly import Assembly, assemble
 
 DEMO = Path(__file__).parents[2] / "config" / "demo.toml"
@@ -53,7 +51,7 @@ def settings_in(folder: Path, **values: Any) -> Settings:
 
 
 def commission(settings: Settings) -> None:
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
+    commission_afresh(settings)
 
 
 class Daemon:

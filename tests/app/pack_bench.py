@@ -13,12 +13,10 @@ import pytest
 from bms_daemon.app import load_settings
 from bms_daemon.app.build import build
 from bms_daemon.app.hardware import Hardware
-from bms_daemon.app.keeper import commissioned
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.app.simulated import simulated
-from bms_daemon.config.load import config_hash
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import PackState, Snapshot
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.assembly import Assembly, assemble
 
 CONFIGURATIONS = Path(__file__).parents[2] / "config"
@@ -122,10 +120,10 @@ class Pack:
 
 
 def settings_of(folder: Path, name: str, current_a: float, **world: Any) -> Settings:
-    """The file as shipped, but for a controller that must speak; ``world`` changes the simulated one."""
+    """The file as shipped, with nobody else on its bus; ``world`` changes the simulated one."""
     settings = simulated(load_settings(CONFIGURATIONS / f"{name}.toml"), folder, current_a)
     assert settings.sim is not None
     sim = settings.sim.model_copy(update={"world": settings.sim.world.model_copy(update=world)})
-    settings = settings.model_copy(update={"sim": sim, "can": settings.can.model_copy(update={"vcu": "optional"})})
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
+    settings = settings.model_copy(update={"sim": sim})
+    commission_afresh(settings)
     return settings

@@ -11,6 +11,7 @@ import can
 import numpy as np
 import pytest
 from pack_bench import CONFIGURATIONS
+from probe_bench import SHIPPED, nothing, probed
 
 from bms_daemon.app import load_settings
 from bms_daemon.app.hardware import Hardware
@@ -19,41 +20,9 @@ from bms_daemon.app.probing.bench import Bench
 from bms_daemon.app.probing.finding import Finding, Level
 from bms_daemon.app.probing.walk import CHECKS
 from bms_daemon.app.simulated import simulated
-from bms_daemon.config.schema import Settings
 from bms_daemon.model import AfeScan, BoolArray, BusFault, TempScan
 from bms_daemon.runtime.clock import run_manual
 from bms_daemon.sim.assembly import Assembly, assemble
-
-SHIPPED = ("bbb-96s-nmc-car", "raspberry-pi-16s-lfp", "pi-12s-scooter", "portable-4s-sbs", "mini-4s")
-
-
-def _nothing(_: Assembly) -> None:
-    """A pack as it should be."""
-
-
-def probed(
-    folder: Path, name: str, spoil: Callable[[Assembly], None] = _nothing, afe: dict[str, Any] | None = None
-) -> list[tuple[str, Finding]]:
-    """Every finding; the world is that of the shipped file, ``afe`` changes what the daemon believes of it."""
-    settings = simulated(load_settings(CONFIGURATIONS / f"{name}.toml"), folder)
-    assert settings.sim is not None
-    found: list[tuple[str, Finding]] = []
-
-    async def main() -> None:
-        parts = assemble(settings.sim.world)  # type: ignore[union-attr, arg-type]
-        spoil(parts)
-        hardware = Hardware(parts.afe_bus, parts.shunt_port, parts.lines, parts.world)
-        bench = Bench(_believing(settings, afe or {}), hardware)
-        for check in CHECKS:
-            found.extend((check.name, finding) for finding in await check.found(bench))
-
-    run_manual(main())
-    return found
-
-
-def _believing(settings: Settings, afe: dict[str, Any]) -> Settings:
-    table = settings.afe.settings.model_copy(update=afe)
-    return settings.model_copy(update={"afe": settings.afe.model_copy(update={"settings": table})})
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -96,15 +65,15 @@ def _probe_at(degc: float) -> Callable[[Assembly], None]:
 SEVEN = {"cells": (14, 14, 14, 14, 14, 14, 12), "probes": (2,) * 7}
 NINE = {"cells": (11, 11, 11, 11, 11, 11, 10, 10, 10), "probes": (2,) * 9}
 WRONG: dict[str, tuple[str, Callable[[Assembly], None], dict[str, Any], str, str]] = {
-    "checksum": ("mini-4s", _nothing, {"crc": False}, "crc = true", "write crc = true"),
-    "address": ("pi-12s-scooter", _nothing, {"address": 0x18}, "address = 0x08", "write address = 0x08"),
+    "checksum": ("mini-4s", nothing, {"crc": False}, "crc = true", "write crc = true"),
+    "address": ("pi-12s-scooter", nothing, {"address": 0x18}, "address = 0x08", "write address = 0x08"),
     "silence": ("pi-12s-scooter", _silent, {}, "nack", "supplied and awake"),
     "short chain": ("bbb-96s-nmc-car", _fault("chip", "mute", 4), {}, "device 5 of 8", "supplied and awake"),
     "swapped wires": ("mini-4s", _cells(c2=0.5, c3=-0.5), {}, "cell 2 reads", "between cells 2 and 3"),
     "no cell": ("mini-4s", _cells(c4=-3.4), {}, "cell 4: nothing there", "sense wires and fuses"),
     "impossible cell": ("mini-4s", _cells(c1=1.4), {}, "which no cell has", "with a meter"),
-    "one device more": ("bbb-96s-nmc-car", _nothing, SEVEN, "more than the 7 devices", "the configuration"),
-    "one device less": ("bbb-96s-nmc-car", _nothing, NINE, "device 9 of 9", "supplied and awake"),
+    "one device more": ("bbb-96s-nmc-car", nothing, SEVEN, "more than the 7 devices", "the configuration"),
+    "one device less": ("bbb-96s-nmc-car", nothing, NINE, "device 9 of 9", "supplied and awake"),
     "loose wire": ("bbb-96s-nmc-car", _loose, {}, "wire C4 is open", "the wire"),
     "dead probe": ("bbb-96s-nmc-car", _probe_at(400.0), {}, "probe 4 reads nothing", "open or shorted"),
     "dead sensor": ("portable-4s-sbs", _fault("talker", "mute", True), {}, "ina2xx", "address right"),
@@ -126,7 +95,7 @@ def test_what_is_wrong_is_named_with_its_remedy(
 
 def test_a_front_end_that_is_silent_is_asked_for_nothing_else(tmp_path: Path) -> None:
     checks = {check for check, _ in probed(tmp_path, "pi-12s-scooter", _silent)}
-    assert checks == {"lines", "front end", "current", "CAN"}
+    assert checks == {"lines", "front end", "current", "CAN", "power path"}
 
 
 def test_somebody_else_who_sends_our_frames_is_named(tmp_path: Path) -> None:

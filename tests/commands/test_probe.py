@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from command_line import DEMO, PI, call, placed
 
+from bms_daemon.app import load_settings
+from bms_daemon.commands import probe
 from bms_daemon.runtime.lock import InstanceLock
 
 
@@ -22,7 +26,7 @@ def test_a_configuration_with_a_world_of_its_own_needs_no_flag(tmp_path: Path) -
     done = call("probe", placed(DEMO, tmp_path), "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0 and {line["level"] for line in lines} <= {"ok", "note"}
-    assert {"lines", "front end", "cells", "noise", "temperatures", "wiring order", "current", "CAN"} == {
+    assert {"lines", "front end", "cells", "noise", "temperatures", "wiring order", "current", "CAN", "power path"} == {
         line["check"] for line in lines
     }
 
@@ -37,6 +41,21 @@ def test_what_cannot_be_opened_is_69_with_what_to_do(tmp_path: Path, held: bool)
     assert done.returncode == 69 and not done.stdout
     assert ("Stop the daemon first" in done.stderr) is held
     assert held or "enable" in done.stderr
+
+
+ANSWERS = {"agreed": ("close\n", True, True), "not agreed": ("yes\n", True, False), "nobody": ("close\n", False, False)}
+
+
+@pytest.mark.parametrize(("typed", "terminal", "agreed"), ANSWERS.values(), ids=ANSWERS)
+def test_contactors_wait_for_a_person_who_types_close(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: str, terminal: bool, agreed: bool
+) -> None:
+    keyboard = io.StringIO(typed)
+    monkeypatch.setattr(keyboard, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdin", keyboard)
+    assert probe._agreed(load_settings(PI)) is agreed
+    asked = capsys.readouterr().err
+    assert "58 V" in asked and ("--yes" in asked) is not terminal
 
 
 def test_a_socket_folder_that_cannot_be_made_is_not_taken_for_a_daemon(tmp_path: Path) -> None:

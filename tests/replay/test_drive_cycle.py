@@ -14,12 +14,10 @@ from conftest import ROOT
 from bms_daemon.app import load_settings
 from bms_daemon.app.build import build
 from bms_daemon.app.hardware import open_hardware
-from bms_daemon.app.keeper import commissioned
-from bms_daemon.config.load import config_hash
+from bms_daemon.app.keeper import commission_afresh
 from bms_daemon.config.schema import Settings
 from bms_daemon.model import PackState, Snapshot
 from bms_daemon.runtime.clock import run_manual
-from bms_daemon.runtime.journal import Journal
 from bms_daemon.sim.settings import Outside, Recorded, Spread, WorldSettings
 
 DRIVE_S = 600.0
@@ -65,7 +63,7 @@ def _cycle(data_dir: Path, folder: Path) -> tuple[Path, np.ndarray, np.ndarray]:
 def test_the_daemon_follows_a_recorded_drive_cycle(data_dir: Path, tmp_path: Path) -> None:
     path, time_s, current_a = _cycle(data_dir, tmp_path)
     settings = _settings(path, tmp_path)
-    Journal(settings.journal.path).save(commissioned(None, config_hash(settings)))
+    commission_afresh(settings)
     seen: list[tuple[float, float, float]] = []
 
     async def drive() -> PackState:

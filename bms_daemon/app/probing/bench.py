@@ -17,11 +17,16 @@ ANSWER_S = 2.0
 
 @dataclass(slots=True)
 class Bench:
-    """``driver``: the AFE's, once it was set up. ``scans``: what it saw since, and how long each took."""
+    """``driver``: the AFE's, once it was set up. ``scans``: what it saw since, and how long each took.
+
+    ``balance``, ``contactors``: what the user allows. ``wrong``: how many findings were so far.
+    """
 
     settings: Settings
     hardware: Hardware
     balance: bool = False
+    contactors: bool = False
+    wrong: int = 0
     driver: Afe | None = None
     scans: list[AfeScan] = field(default_factory=list)
     scan_s: list[float] = field(default_factory=list)

@@ -11,8 +11,9 @@ from bms_daemon.app.probing.bench import Bench
 from bms_daemon.app.probing.bus import can_bus
 from bms_daemon.app.probing.cells import cells_are_quiet, cells_read, thermistors
 from bms_daemon.app.probing.current import current_sensor
-from bms_daemon.app.probing.finding import Finding
+from bms_daemon.app.probing.finding import Finding, Level
 from bms_daemon.app.probing.lines import lines
+from bms_daemon.app.probing.power_path import power_path
 from bms_daemon.ports import Afe
 
 
@@ -26,9 +27,13 @@ class Check:
 
     async def found(self, bench: Bench) -> list[Finding]:
         """Nothing where it builds on a front end that does not answer."""
+        found: list[Finding] = []
         if self.run is not None:
-            return await self.run(bench)
-        return await self.of_afe(bench, bench.driver) if self.of_afe and bench.driver else []
+            found = await self.run(bench)
+        elif self.of_afe is not None and bench.driver is not None:
+            found = await self.of_afe(bench, bench.driver)
+        bench.wrong += sum(finding.level is Level.WRONG for finding in found)
+        return found
 
 
 CHECKS = (
@@ -40,4 +45,5 @@ CHECKS = (
     Check("wiring order", of_afe=wiring_order),
     Check("current", current_sensor),
     Check("CAN", can_bus),
+    Check("power path", power_path),
 )
