@@ -102,11 +102,6 @@ def test_demo_refuses_an_impossible_speed(speed: str, tmp_path: Path, capsys: py
     assert "at most 1000" in capsys.readouterr().err
 
 
-def test_demo_refuses_a_configuration_of_real_hardware(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", str(placed(PI, tmp_path))]) == 2
-    assert "[sim]" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("command", [["status"], ["events"], ["request", "close"]], ids=" ".join)
 @pytest.mark.parametrize("by", ["configuration", "socket"])
 def test_a_core_that_does_not_run_is_69_with_what_to_do(

@@ -46,11 +46,12 @@ SCOOTER = Installation(
 PORTABLE = Installation(
     "portable-4s-sbs", 4, -1.0, 0.9, 3.0, Fault("S17", "chip_mute", "afe_lost", 1.5), frozenset({"0b", "41"})
 )
+MINI = Installation("mini-4s", 4, -5.0, 9.5, 3.0, Fault("S17", "chip_mute", "afe_lost", 1.0), frozenset({"08"}))
 CELLS_ID, CELLS_A_FRAME = 0x108, 3  # dbc/bms.dbc: BMS_Cells
 CELL = re.compile(r"Cell(\d+)Voltage: ([\d.]+) V")
 
 
-@pytest.mark.parametrize("installation", [CAR, SCOOTER, PORTABLE], ids=lambda each: each.shipped)
+@pytest.mark.parametrize("installation", [CAR, SCOOTER, PORTABLE, MINI], ids=lambda each: each.shipped)
 def test_it_closes_scans_in_time_tells_every_cell_and_opens_in_time(
     installation: Installation, make_board: Callable[..., Board], case: Case
 ) -> None:
