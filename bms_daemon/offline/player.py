@@ -9,7 +9,7 @@ import numpy as np
 from bms_daemon.model import FloatArray
 from bms_daemon.offline.recording import Recording
 from bms_daemon.offline.timeline import Part
-from bms_daemon.sim.gate import Coils
+from bms_daemon.sim.gate import RELEASED, Coils
 from bms_daemon.sim.plant import SimTaps
 from bms_daemon.sim.powerpath import PowerPath
 from bms_daemon.sim.settings import WorldSettings
@@ -32,7 +32,9 @@ class Player:
         self._recording, self._part, self._start_s = recording, part, start_s
         self.path = PowerPath(world.contactor, world.link, world.path)
         self._at = 0
-        self._renew_s = float("-inf")
+        self._coils = RELEASED
+        self._renew_s = self._due_s = float("-inf")
+        self._now_s = float("-inf")
         self._silent = False
         self._demand_a = 0.0
         self._ended = False
@@ -57,12 +59,25 @@ class Player:
         self._ended = True
 
     def step(self, now_s: float, coils: Coils) -> None:
-        """Advance contactors exactly and the recorded values every 20 ms."""
+        """Advance contactors exactly and the recorded values every 20 ms; in between the taps hold."""
+        if self._now_s == float("-inf"):
+            self._now_s = now_s
+        if coils != self._coils:
+            self._flow(self._now_s)
+            self._coils = coils
+            self._flow(self._now_s)
+        self._now_s = now_s
         if now_s >= self._renew_s:
             self._show(now_s)
+            self._flow(now_s)
+        elif now_s >= self._due_s:
+            self._flow(now_s)
+
+    def _flow(self, now_s: float) -> None:
         demand_a = 0.0 if self._ended else self._demand_a
-        self.taps.current_a = self.path.step(now_s, coils, self.taps.pack_v, demand_a)
+        self.taps.current_a = self.path.step(now_s, self._coils, self.taps.pack_v, demand_a)
         self.taps.link_v = self.path.link_v
+        self._due_s = min(now_s + RENEW_S, self.path.next_event_s)
 
     def _show(self, now_s: float) -> None:
         self._renew_s = now_s + RENEW_S

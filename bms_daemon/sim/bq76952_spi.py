@@ -29,6 +29,7 @@ class Bq76952Spi(Bq76952):
 
     def frame(self, now_s: float, data: bytes, low_s: float) -> bytes:
         """A period of chip select low; of another length than a frame's it is nobody's."""
+        self.advance(now_s)
         size = 3 if self._checks else 2
         if not self._core.answers or len(data) != size:
             return b"\xff" * len(data)

@@ -1,4 +1,4 @@
-"""A simulated SPI bus with one chip select: takes its wire time, brings the world to each frame, then exchanges it.
+"""A simulated SPI bus with one chip select: takes its wire time, brings the world to a transfer, exchanges its frames.
 
 Byte-level faults live in ``SimSpiBus.faults``.
 """
@@ -31,7 +31,8 @@ class SpiFaults:
 
 
 class SimSpiBus:
-    """Implements ``ports.SpiBus``. ``sync(now_s)`` advances the world, its chips included.
+    """Implements ``ports.SpiBus``. ``sync(now_s)`` advances the world, its chips included; within
+    a transfer the target keeps its own time.
 
     ``deaf``: so many bytes of an answer nobody reads, as they come while a command goes out.
     """
@@ -65,10 +66,10 @@ class SimSpiBus:
         if self.faults.timeout:
             self.faults.timeout -= 1
             raise BusFault("timeout", "the transfer does not end")
+        self._sync(begun_s)
         answers = []
         for frame in frames:
             ends_s = begun_s + self._low_s(frame)
-            self._sync(ends_s)
             answers.append(self._exchange(ends_s, frame))
             begun_s += self.lasts_s(frame)
         return answers

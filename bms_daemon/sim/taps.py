@@ -70,7 +70,10 @@ class SpiTarget(Protocol):
     """What hangs on a chip select."""
 
     def frame(self, now_s: float, data: bytes, low_s: float) -> bytes:
-        """A period of chip select low of ``low_s`` that ends at ``now_s``; answers as many bytes as ``data`` has."""
+        """A period of chip select low of ``low_s`` that ends at ``now_s``, to which it brings itself.
+
+        Answers as many bytes as ``data`` has.
+        """
         ...
 
 

@@ -172,12 +172,18 @@ def test_the_emergency_opens_on_its_first_row_and_never_closes_again(data_dir: P
     assert {by_row[row].state for row in range(EMERGENCY, car.time_s.size)} <= {"fault", "latched"}
 
 
+PARTS = 12
+
+
 @pytest.mark.whole
-@pytest.mark.parametrize("chain", [False, True], ids=["16 cells", "every cell on a chain"])
+@pytest.mark.parametrize("part", range(PARTS), ids=lambda part: f"part{part + 1:02d}")
+@pytest.mark.parametrize("chain", [False, True], ids=["sixteen", "every"])
 @pytest.mark.parametrize("name", list(WINDOWS))
-def test_whole_files(data_dir: Path, name: str, chain: bool) -> None:
+def test_whole_files(data_dir: Path, name: str, chain: bool, part: int) -> None:
+    """Twelve parts, so that a machine may be switched off in between."""
     car = car_of(data_dir, name, chain)
-    with Progress(name, car.time_s.size, sys.stderr) as progress:
-        lines = play(car, name, 0, car.time_s.size, progress.at, chain)
-    assert_as_the_file_says(car, lines, 0, car.time_s.size)
-    assert_good_rows_stay_closed(car, lines, 0)
+    first, last = (int(row) for row in np.linspace(0, car.time_s.size, PARTS + 1)[part : part + 2])
+    with Progress(f"{name}, part {part + 1} of {PARTS}", last - first, sys.stderr) as progress:
+        lines = play(car, name, first, last, progress.at, chain)
+    assert_as_the_file_says(car, lines, first, last)
+    assert_good_rows_stay_closed(car, lines, first)
