@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from bms_daemon.offline.campaign import PHASES, ROWS, TABLE, jobs, perform, reference, run
 from bms_daemon.offline.campaign_bench import with_values
 from bms_daemon.offline.campaign_report import document
-from bms_daemon.offline.campaign_result import Result
 
 ROOT = Path(__file__).parent.parent.parent
 CATALOGUE = {
@@ -19,15 +17,7 @@ CATALOGUE = {
     *("A01", "A02", "A03", "A05", "A11", "A12", "A16", "A22", "C01", "C04", "C10", "P02", "P06", "P07", "P17", "F03"),
 }
 HASTY = {"contactor.precharge_min_s": 0.001, "contactor.precharge_ratio": 0.2, "sim.world.contactor.weld_a": 1e5}
-pytestmark = pytest.mark.xdist_group("campaign")  # one worker runs it, once
 CASES = [(name, mode) for name, mode, _ in jobs(ROWS, 1)]
-
-
-
-@lru_cache
-def campaign(phases: int) -> tuple[Result, ...]:
-    """All rows, once a session."""
-    return tuple(run(ROWS, phases, reference()))
 
 
 def parameters(phases: int) -> list[object]:
@@ -37,16 +27,16 @@ def parameters(phases: int) -> list[object]:
 
 @pytest.mark.parametrize(("phases", "case", "mode"), [*parameters(2), *parameters(PHASES)])
 def test_a_fault_meets_its_class_its_bound_and_closes_nothing_again(phases: int, case: str, mode: str) -> None:
-    found = [result for result in campaign(phases) if (result.case, result.mode) == (case, mode)]
+    found = perform(reference(), (case, mode, phases))
     assert len(found) == phases
     assert [(result.phase, *result.problems) for result in found if result.problems] == []
 
 
 @pytest.mark.slow
-def test_the_campaign_prints_its_table() -> None:
-    text = document(campaign(PHASES), PHASES)
-    print(text)
-    assert all(f"| {name} |" in text for name in TABLE)
+def test_processes_share_the_work_and_a_table_is_printed() -> None:
+    text = document(run(["S03", "P06"], 2, reference()), 2)
+    assert all(f"| {name} |" in text for name, (row, _, _) in TABLE.items() if row in ("S03", "P06"))
+    assert "| S06 |" not in text
 
 
 # ------------------------------------------------------------------ the table itself
