@@ -46,7 +46,7 @@ SCOOTER = Installation(
 PORTABLE = Installation(
     "portable-4s-sbs", 4, -1.0, 0.9, 3.0, Fault("S17", "chip_mute", "afe_lost", 1.5), frozenset({"0b", "41"})
 )
-MINI = Installation("mini-4s", 4, -5.0, 9.5, 3.0, Fault("S17", "chip_mute", "afe_lost", 1.0), frozenset({"08"}))
+MINI = Installation("mini-4s", 4, -5.0, 4.5, 3.0, Fault("S17", "chip_mute", "afe_lost", 1.0), frozenset({"08"}))
 CELLS_ID, CELLS_A_FRAME = 0x108, 3  # dbc/bms.dbc: BMS_Cells
 CELL = re.compile(r"Cell(\d+)Voltage: ([\d.]+) V")
 
