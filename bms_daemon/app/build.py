@@ -67,10 +67,14 @@ class Installation:
 def build(
     settings: Settings, hardware: Hardware | None = None, can_log: Path | None = None, linked: bool = True
 ) -> Installation:
-    """Open everything and wire it, in the running loop. Raises BusFault for a device that is not there."""
-    hardware = hardware or open_hardware(settings)
+    """Open everything and wire it, in the running loop. Raises BusFault for a device that is not there.
+
+    ``hardware`` that is given stays open then; afterwards it is closed with the installation.
+    """
     with contextlib.ExitStack() as opened:
-        opened.callback(hardware.close)
+        if hardware is None:
+            hardware = open_hardware(settings)
+            opened.callback(hardware.close)
         loaded = Journal(settings.journal.path).load()
         (log.info if loaded.whole else log.warning)("journal read", code="journal", note=loaded.note)
         configuration = config_hash(settings)

@@ -89,6 +89,33 @@ def test_a_pack_that_was_never_commissioned_says_how(tmp_path: Path) -> None:
     assert finding.level is Level.WRONG and "journal_missing" in finding.what and "commission" in finding.mend
 
 
+def test_a_core_that_breaks_is_told_and_leaves_the_coil_released(tmp_path: Path) -> None:
+    def breaking(assembly: Assembly) -> None:
+        async def run() -> None:
+            await asyncio.sleep(2.0)
+            raise RuntimeError("broken clockwork")
+
+        assembly.world.run = run  # type: ignore[method-assign]
+
+    (finding,) = path_of(probed(tmp_path, "pi-12s-scooter", breaking, contactors=True))
+    assert finding.level is Level.WRONG and "broken clockwork" in finding.what
+
+
+def test_a_bus_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    settings = simulated(load_settings(CONFIGURATIONS / "pi-12s-scooter.toml"), tmp_path)
+    settings = settings.model_copy(
+        update={"can": settings.can.model_copy(update={"interface": "socketcan", "channel": "absent0"})}
+    )
+
+    async def main() -> list[Finding]:
+        parts = assemble(settings.sim.world)  # type: ignore[union-attr, arg-type]
+        hardware = Hardware(parts.afe_bus, parts.shunt_port, parts.lines, parts.world)
+        return await power_path(Bench(settings, hardware, contactors=True))
+
+    (finding,) = run_manual(main())
+    assert finding.level is Level.WRONG and "absent0" in finding.what and finding.mend
+
+
 def test_who_ends_it_while_the_pack_is_closed_gets_it_opened_in_good_order(tmp_path: Path) -> None:
     settings = simulated(load_settings(CONFIGURATIONS / "bbb-96s-nmc-car.toml"), tmp_path)
     commission_afresh(settings)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from bms_daemon.app.build import Installation, build
 from bms_daemon.app.core import Core
 from bms_daemon.app.probing.bench import Bench, now_s
-from bms_daemon.app.probing.finding import Finding, note
+from bms_daemon.app.probing.finding import Finding, note, of_fault
 from bms_daemon.app.probing.trace import read_trace
-from bms_daemon.model import PackState, Snapshot
+from bms_daemon.model import BusFault, PackState, Snapshot
 from bms_daemon.stages.contactors import ENERGISED
 
 READY_S = 30.0  # chips settle, inputs are seen, a resistor cools
@@ -25,7 +25,10 @@ async def power_path(bench: Bench) -> list[Finding]:
         return [note("not closed: --contactors closes and opens the pack once")]
     if bench.wrong:
         return [note("not closed: mend what is wrong above, then try again")]
-    installation = build(bench.settings, bench.hardware, linked=False)
+    try:
+        installation = build(bench.settings, bench.hardware, linked=False)
+    except BusFault as fault:
+        return [of_fault("the daemon does not start", fault)]
     seen: list[Snapshot] = []
     installation.core.watchers.append(seen.append)
     refusal = await _tried(installation, seen)
@@ -42,10 +45,10 @@ async def _tried(installation: Installation, seen: list[Snapshot]) -> str:
             await _closed_and_opened(core, seen)
     finally:
         core.shutdown()
-        await task
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
         if installation.bus is not None:
             installation.bus.close()
-    return refusal
+    return f"the core ended: {ended}" if isinstance(ended, Exception) else refusal
 
 
 async def _asked(core: Core, seen: list[Snapshot]) -> str:
